@@ -1,0 +1,1 @@
+"""The parameter-golf training and evaluation stack, legal by construction."""
