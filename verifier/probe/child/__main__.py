@@ -1,0 +1,75 @@
+"""The child's main program: `python -m verifier.probe.child JOB.json` runs one script under capture.
+
+The job names the script, the validation shard, the output folder and what to substitute. The script's
+own exit, exception or kill is written as the last event; stdout and stderr stay the script's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from verifier.probe.child import clock, devices, foreign, lively, precision, program, shadow
+from verifier.probe.child.positions import PositionIndex
+from verifier.probe.child.tape import LineTee, Tape
+from verifier.probe.child.uses import USES
+
+SHARD_HEADER_BYTES = 1024
+
+
+def read_stream(paths: list[str]) -> np.ndarray:
+    """The ids of the validation shards, in order."""
+    parts = [np.fromfile(path, dtype="<u2", offset=SHARD_HEADER_BYTES) for path in paths]
+    return np.concatenate(parts).astype(np.int64)
+
+
+def main(job_path: str) -> int:
+    job: dict[str, Any] = json.loads(Path(job_path).read_text())
+    script, out = Path(job["script"]), Path(job["out"])
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    tape = Tape(out, script.parent)
+    mode = shadow.Shadow(tape, PositionIndex(read_stream(job["val"])), devices.redirect)
+    devices.install()
+    if job["fp32"]:
+        precision.install()
+    if job["lively"]:
+        lively.install()
+    foreign.install()
+    program.install(tape, job["data"])
+    shadow.install(mode)
+    sys.stdout = LineTee(tape, sys.stdout)  # type: ignore[assignment]
+    virtual = clock.install()
+    ended: dict[str, Any] = {"status": "finished"}
+    try:
+        program.run(script, job["argv"])
+    except SystemExit as stop:
+        ended = {"status": "finished" if stop.code in (None, 0) else "exit", "code": str(stop.code)}
+    except BaseException as error:
+        traceback.print_exc()
+        last = traceback.extract_tb(error.__traceback__)
+        own = [f"{Path(f.filename).name}:{f.lineno}" for f in last if f.filename.startswith(str(script.parent))]
+        ended = {"status": "raised", "error": f"{type(error).__name__}: {error}"[:2000], "at": own[-3:]}
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(timeout=5)
+    tape.write("end", **ended, uses=dict(USES), clock_ns=virtual.now_ns())
+    tape.close()
+    sys.stdout.flush()
+    return 0 if ended["status"] == "finished" else 1
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1])
+    sys.stderr.flush()
+    # Threads and atexit handlers of the script have no more say.
+    import os
+
+    os._exit(code)

@@ -1,0 +1,65 @@
+"""Which validation positions an array of token ids is made of, found by content.
+
+The audit draws its validation stream at random, so short runs of ids occur once. `k` is chosen such
+that every k-gram of the stream is unique; ids covered by a matching k-gram get the stream position of
+that k-gram, all others -1. Works for any layout (windows, batches, padding) and any route that the ids
+took (torch, numpy, files, C), which no bookkeeping of tensors does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_GRAM = 24
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+Ids = NDArray[np.int64]
+
+
+class PositionIndex:
+    """Finds positions of `stream` (ids, shape (N,)) in arrays of ids."""
+
+    def __init__(self, stream: Ids) -> None:
+        self.size = int(stream.size)
+        for gram in range(2, MAX_GRAM + 1):
+            hashes = _gram_hashes(stream, gram)
+            order = np.argsort(hashes, kind="stable")
+            ordered = hashes[order]
+            if ordered.size == 0 or not bool((ordered[1:] == ordered[:-1]).any()):
+                break
+        self.gram = gram
+        self._hashes = ordered
+        self._starts = order.astype(np.int64)
+
+    def find(self, ids: Ids) -> Ids | None:
+        """Positions of `ids` (shape (n,)), -1 where unknown; None when nothing matches."""
+        n = ids.size
+        if n < self.gram or self._hashes.size == 0:
+            return None
+        hashes = _gram_hashes(ids, self.gram)
+        slot = np.searchsorted(self._hashes, hashes)
+        slot[slot == self._hashes.size] = 0
+        hit = self._hashes[slot] == hashes
+        if not bool(hit.any()):
+            return None
+        start = np.where(hit, self._starts[slot], -1)
+        found = np.full(n, -1, dtype=np.int64)
+        # A k-gram that matched at i places ids i..i+k-1; later offsets only fill what is still unknown.
+        for offset in range(self.gram):
+            view = found[offset : offset + start.size]
+            np.copyto(view, start + offset, where=(view < 0) & (start >= 0))
+        return found
+
+
+def _gram_hashes(ids: Ids, gram: int) -> NDArray[np.uint64]:
+    count = ids.size - gram + 1
+    if count <= 0:
+        return np.zeros(0, dtype=np.uint64)
+    unsigned = ids.astype(np.uint64) + np.uint64(1)
+    total = np.zeros(count, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for offset in range(gram):
+            total = total * _MULTIPLIER + unsigned[offset : offset + count]
+            total ^= total >> np.uint64(29)
+    return total

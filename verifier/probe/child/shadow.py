@@ -1,0 +1,392 @@
+"""Shadow positions: every tensor of per-token values knows which stream positions it belongs to.
+
+A `TorchFunctionMode` sees each torch call of the script. Values get positions where they are born (the
+targets of a cross entropy, a gather or an index into log-probabilities, matched by content), keep them
+through element-wise and shape operations, and go onto the tape where they are reduced, read out or
+learned from. So the number that the script reports can be taken apart into per-token values, whatever
+it mixed in on the way.
+
+Cannot see: values that are computed in C, numba or plain Python floats after they were read out.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.overrides import TorchFunctionMode
+
+from verifier.probe.child.numpy_shadow import ShadowArray
+from verifier.probe.child.positions import PositionIndex
+from verifier.probe.child.tape import Tape, runs
+
+AT = "_pgolf_at"
+"""Attribute: LongTensor of stream positions, same shape as the tensor, -1 where unknown."""
+TERMS = "_pgolf_terms"
+"""Attribute: numbers of the score events that a loss is made of."""
+
+SHAPE_OPS = frozenset(
+    "view reshape flatten unflatten squeeze unsqueeze transpose permute contiguous expand expand_as repeat "
+    "narrow select split chunk unbind index_select masked_select cat concat concatenate stack hstack vstack "
+    "view_as reshape_as movedim swapaxes t flip roll tile repeat_interleave broadcast_to pad ravel diagonal "
+    "unfold take_along_dim tensor_split hsplit vsplit __iter__".split()
+)
+MIXING = frozenset(
+    "softmax log_softmax cumsum cumprod logcumsumexp cummax cummin sort argsort topk matmul mm bmm linear "
+    "layer_norm rms_norm conv1d scaled_dot_product_attention einsum zeros_like ones_like full_like empty_like "
+    "rand_like randn_like new_zeros new_ones new_full new_empty zero_ fill_ eq ne lt le gt ge isnan isfinite "
+    "isinf __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __get__ __set__ backward size dim numel stride is_floating_point "
+    "requires_grad_ element_size data_ptr __len__ storage_offset is_contiguous normal_ uniform_ random_".split()
+)
+REDUCTIONS = frozenset(
+    "sum mean nansum nanmean dot vdot inner index_add index_add_ scatter_add scatter_add_ scatter_reduce "
+    "scatter_reduce_ bincount".split()
+)
+WEIGHT_CHECKS = 400
+
+_plain_backward, _plain_grad = torch.autograd.backward, torch.autograd.grad
+
+Redirect = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+class Shadow(TorchFunctionMode):
+    """The mode. `redirect` rewrites device arguments first, so one mode does both jobs."""
+
+    def __init__(self, tape: Tape, index: PositionIndex, redirect: Redirect) -> None:
+        super().__init__()
+        self._tape = tape
+        self._index = index
+        self._redirect = redirect
+        self._pending_backward: list[int] = []
+        self._stepped: dict[int, tuple[weakref.ref[Tensor], int]] = {}
+        self._fresh_steps = False
+        self._weight_checks = 0
+        self._special: dict[str, Callable[..., Any]] = {
+            "cross_entropy": self._cross_entropy,
+            "nll_loss": self._cross_entropy,
+            "gather": self._gather,
+            "__getitem__": self._getitem,
+            "__setitem__": self._setitem,
+            "embedding": self._embedding,
+            "backward": self._backward,
+            "copy_": self._copy,
+            "numpy": self._numpy,
+            "__array__": self._numpy,
+            "item": self._readout,
+            "tolist": self._readout,
+            "__float__": self._readout,
+        }
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        args, kwargs = self._redirect(args, kwargs or {})
+        name = getattr(func, "__name__", "")
+        special = self._special.get(name)
+        if special is not None:
+            return special(func, args, kwargs)
+        out = func(*args, **kwargs)
+        if name not in MIXING:
+            self._propagate(name, func, args, kwargs, out)
+        return out
+
+    # ---- where values are born ------------------------------------------------------------------
+
+    def _find(self, ids: Any) -> Tensor | None:
+        """Stream positions of a tensor of token ids, or None."""
+        if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dtype == torch.bool:
+            return None
+        if ids.numel() < self._index.gram or ids.is_complex():
+            return None
+        found = self._index.find(ids.detach().reshape(-1).to(torch.int64).numpy())
+        return None if found is None else torch.from_numpy(found).view(ids.shape)
+
+    def _cross_entropy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target = args[1] if len(args) > 1 else kwargs.get("target")
+        at = self._find(target)
+        out = func(*args, **kwargs)
+        if at is None:
+            return out
+        if out.shape == at.shape:
+            setattr(out, AT, at)
+            return out
+        with torch.no_grad():
+            each = func(*args, **{**kwargs, "reduction": "none", "reduce": None, "size_average": None})
+        event = self._score(at, each, f"{func.__name__}:mean", out.requires_grad)
+        setattr(out, TERMS, (event,))
+        return out
+
+    def _gather(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        index = args[2] if len(args) > 2 else kwargs.get("index")
+        source = args[0]
+        if _at(source) is not None:
+            setattr(out, AT, func(_at(source), *args[1:], **kwargs))
+        elif isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
+            at = self._find(index)
+            if at is not None:
+                setattr(out, AT, at)
+        return out
+
+    def _getitem(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        source, index = args[0], args[1]
+        at = _at(source)
+        if at is not None:
+            if isinstance(out, Tensor):
+                setattr(out, AT, at[index])
+            return out
+        if isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
+            if isinstance(index, tuple) and index and isinstance(index[-1], Tensor):
+                found = self._find(index[-1])
+                if found is not None and out.shape == found.shape:
+                    setattr(out, AT, found)
+            elif isinstance(index, Tensor) and out.ndim == index.ndim + 1:
+                self._forward(index)
+        if isinstance(out, Tensor) and out.requires_grad:
+            _carry_terms((source,), out)
+        return out
+
+    def _embedding(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._forward(args[0] if args else kwargs.get("input"))
+        return func(*args, **kwargs)
+
+    def _forward(self, ids: Any) -> None:
+        at = self._find(ids)
+        if at is not None:
+            self._tape.write("forward", site=self._tape.site(), at=runs(at.numpy()))
+
+    # ---- how they travel ------------------------------------------------------------------------
+
+    def _propagate(
+        self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+    ) -> None:
+        shadowed = [each for each in _tensors(args, kwargs) if AT in each.__dict__]
+        if not shadowed:
+            if isinstance(out, Tensor) and out.requires_grad:
+                _carry_terms(_tensors(args, kwargs), out)
+            return
+        if name in REDUCTIONS:
+            self._reduce(name, shadowed, out)
+        elif name in SHAPE_OPS:
+            self._reshape(func, args, kwargs, out)
+        elif isinstance(out, Tensor) and not out.is_complex() and out.dtype != torch.bool:
+            self._elementwise(name, args, shadowed[0], out)
+
+    def _reduce(self, name: str, shadowed: list[Tensor], out: Any) -> None:
+        learns = isinstance(out, Tensor) and out.requires_grad
+        events = tuple(self._score(_at(each), each, name, learns) for each in shadowed[-1:])
+        if learns:
+            setattr(out, TERMS, events)
+
+    def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        try:
+            at = func(*_map_at(args), **{key: _map_at(value) for key, value in kwargs.items()})
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return
+        if isinstance(out, Tensor) and isinstance(at, Tensor) and at.shape == out.shape:
+            setattr(out, AT, at)
+        elif isinstance(out, list | tuple):
+            for piece, piece_at in zip(out, at, strict=False):
+                if isinstance(piece, Tensor):
+                    setattr(piece, AT, piece_at)
+
+    def _elementwise(self, name: str, args: tuple[Any, ...], source: Tensor, out: Tensor) -> None:
+        at = _at(source)
+        if at is None:
+            return
+        if at.shape != out.shape:
+            try:
+                at = at.expand(out.shape)
+            except RuntimeError:
+                return
+        if name in ("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply"):
+            # A mask: values multiplied by zero are left out of what follows.
+            for factor in args:
+                if isinstance(factor, Tensor) and factor.ndim and AT not in factor.__dict__:
+                    at = torch.where((factor == 0).expand(out.shape), -1, at)
+        elif name == "where" and len(args) == 3:
+            chosen = [_at_or_unknown(each) for each in args[1:]]
+            at = torch.where(args[0], *chosen)
+        elif name in ("masked_fill", "masked_fill_") and len(args) > 1:
+            at = torch.where(args[1].expand(out.shape), -1, at)
+        setattr(out, AT, at)
+
+    def _setitem(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target, index, value = args
+        result = func(*args, **kwargs)
+        new, old = _at(value), _at(target)
+        if new is None and old is None:
+            return result
+        at = torch.full(target.shape, -1, dtype=torch.int64) if old is None else old.clone()
+        at[index] = -1 if new is None else new
+        setattr(target, AT, at)
+        return result
+
+    def _copy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        at = _at(args[1]) if len(args) > 1 else None
+        if at is not None and at.numel() == out.numel():
+            setattr(out, AT, at.reshape(out.shape))
+        elif AT in out.__dict__:
+            delattr(out, AT)
+        return out
+
+    def _numpy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = func(*args, **kwargs)
+        at = _at(args[0])
+        return out if at is None or at.shape != out.shape else ShadowArray.wrap(out, at.numpy(), self.score_array)
+
+    # ---- where they leave -----------------------------------------------------------------------
+
+    def _readout(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        at = _at(args[0])
+        if at is not None:
+            self._score(at, args[0], "read", False)
+        return func(*args, **kwargs)
+
+    def score_array(self, at: np.ndarray, values: np.ndarray, how: str) -> None:
+        """The numpy side's way onto the tape."""
+        self._tape.score(at.reshape(-1), np.asarray(values, dtype=np.float64).reshape(-1), how)
+
+    def _score(self, at: Any, values: Tensor, how: str, learns: bool) -> int:
+        flat = values.detach().reshape(-1).to(torch.float64)
+        if self._fresh_steps:
+            self._check_weights()
+        return self._tape.score(at.reshape(-1).numpy(), flat.numpy(), how, learns=learns)
+
+    # ---- learning -------------------------------------------------------------------------------
+
+    def _backward(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.learn(args[0])
+        # The mode is off inside its own handler, and custom backward code needs it.
+        with self:
+            names = ("gradient", "retain_graph", "create_graph", "inputs")
+            given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
+            given["grad_tensors"] = given.pop("gradient", None)
+            return _plain_backward(args[0], **given)
+
+    def learn(self, loss: Tensor) -> None:
+        """Note that gradients of `loss` are about to be taken."""
+        terms = loss.__dict__.get(TERMS)
+        at = _at(loss)
+        if at is not None and bool((at >= 0).any()):
+            terms = (*(terms or ()), self._score(at, loss, "backward", True))
+        if terms:
+            event = self._tape.write("backward", site=self._tape.site(), terms=list(terms)[-64:])
+            self._pending_backward.append(event)
+
+    def stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Optimizer post-step hook: an event when the step follows a backward over validation tokens."""
+        if not self._pending_backward:
+            return
+        backward, self._pending_backward = self._pending_backward, []
+        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        for p in params:
+            self._stepped[id(p)] = (weakref.ref(p), p._version)
+        self._fresh_steps = True
+        self._tape.write(
+            "step",
+            site=self._tape.site(),
+            optimizer=type(optimizer).__name__,
+            tensors=len(params),
+            values=sum(p.numel() for p in params),
+            backward=backward[-64:],
+        )
+
+    def _check_weights(self) -> None:
+        """Say what became of the parameters that were stepped on validation tokens."""
+        self._fresh_steps = False
+        if self._weight_checks >= WEIGHT_CHECKS:
+            return
+        self._weight_checks += 1
+        same = changed = 0
+        for key, (ref, version) in list(self._stepped.items()):
+            param = ref()
+            if param is None:
+                del self._stepped[key]
+            elif param._version == version:
+                same += 1
+            else:
+                changed += 1
+        self._tape.write("weights", site=self._tape.site(), same=same, changed=changed)
+
+    def new_stage(self) -> None:
+        """Ask for a fresh look at stepped weights at the next score."""
+        self._fresh_steps = bool(self._stepped)
+
+
+def install(mode: Shadow) -> None:
+    """Enter the mode here and in every thread that the script starts, and hook learning."""
+    register_optimizer_step_post_hook(mode.stepped)
+
+    # These two would leave the mode, and custom backward code must run inside it: they are wrapped instead.
+    torch.autograd.has_torch_function = lambda _: False
+
+    def learn_from(outputs: Any) -> None:
+        for each in (outputs,) if isinstance(outputs, Tensor) else outputs:
+            mode.learn(each)
+
+    def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+        learn_from(tensors)
+        return _plain_backward(tensors, *args, **kwargs)
+
+    def grad(outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        learn_from(outputs)
+        return _plain_grad(outputs, *args, **kwargs)
+
+    torch.autograd.backward, torch.autograd.grad = backward, grad
+    run = threading.Thread.run
+
+    def run_in_mode(self: threading.Thread) -> None:
+        with mode:
+            run(self)
+
+    threading.Thread.run = run_in_mode  # type: ignore[method-assign]
+    mode.__enter__()
+
+
+def _at(value: Any) -> Tensor | None:
+    return value.__dict__.get(AT) if isinstance(value, Tensor) else None
+
+
+def _at_or_unknown(value: Any) -> Tensor:
+    at = _at(value)
+    if at is not None:
+        return at
+    return torch.full(getattr(value, "shape", ()), -1, dtype=torch.int64)
+
+
+def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
+    for each in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, list | tuple):
+            yield from (inner for inner in each if isinstance(inner, Tensor))
+
+
+def _map_at(value: Any) -> Any:
+    """The same arguments with every float tensor replaced by its positions."""
+    if isinstance(value, Tensor):
+        at = _at(value)
+        if at is not None:
+            return at
+        return _at_or_unknown(value) if value.is_floating_point() else value
+    if isinstance(value, list | tuple):
+        return type(value)(_map_at(each) for each in value)
+    return value
+
+
+def _carry_terms(sources: Any, out: Tensor) -> None:
+    terms: tuple[int, ...] = ()
+    for each in sources:
+        terms += each.__dict__.get(TERMS, ()) if isinstance(each, Tensor) else ()
+    if terms:
+        setattr(out, TERMS, terms[-256:])

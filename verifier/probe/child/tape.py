@@ -1,0 +1,124 @@
+"""The tape: what happened in the child, in order, written so that the parent can check it.
+
+Two append-only files: `tape.jsonl`, one JSON object an event, and `scores.bin`, the positions (int32)
+and values (float64) of score events, interleaved as records of 12 bytes. Both are flushed as they grow,
+so a run that is killed leaves what it had done.
+
+Events (`k`): `score` (values per position left a computation: reduced, read out or learned from),
+`backward` (with the score events in the loss), `step` (an optimizer stepped after such a backward),
+`forward` (validation ids entered an embedding), `open` (a data file was opened), `print` (a line of
+output), `weights` (stepped parameters were seen again, changed or not), `end`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+RECORD = np.dtype([("position", "<i4"), ("value", "<f8")])
+MAX_FRAMES = 12
+
+
+class Tape:
+    """Writes events. `root` is the folder whose files count as the submission's own code."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._events = (folder / "tape.jsonl").open("w", encoding="utf-8", buffering=1 << 16)
+        self._scores = (folder / "scores.bin").open("wb", buffering=1 << 16)
+        self._written = 0
+        self._root = f"{root}/"
+        self._sites: dict[tuple[tuple[str, int, str], ...], int] = {}
+        self.count = 0
+
+    def write(self, kind: str, **fields: Any) -> int:
+        """Append one event and return its number."""
+        number = self.count
+        self.count += 1
+        self._events.write(json.dumps({"k": kind, "i": number, **fields}, separators=(",", ":")) + "\n")
+        return number
+
+    def score(self, positions: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
+        """Append a score event: `values` (nats, float64) belong to stream `positions`."""
+        keep = positions >= 0
+        records = np.empty(int(keep.sum()), dtype=RECORD)
+        records["position"] = positions[keep]
+        records["value"] = values[keep]
+        self._scores.write(records.tobytes())
+        offset, self._written = self._written, self._written + records.size
+        return self.write(
+            "score", how=how, off=offset, n=int(records.size), all=int(positions.size), site=self.site(), **fields
+        )
+
+    def site(self) -> int:
+        """The number of the present call stack, frames of the submission only, outermost first."""
+        frames: list[tuple[str, int, str]] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name.startswith(self._root) or name.startswith("<wrapped"):
+                frames.append((name.removeprefix(self._root), frame.f_lineno, frame.f_code.co_name))
+            frame = frame.f_back
+        stack = tuple(reversed(frames[-MAX_FRAMES:]))
+        number = self._sites.get(stack)
+        if number is None:
+            number = self._sites[stack] = len(self._sites)
+            self.write("site", s=number, stack=[list(each) for each in stack])
+        return number
+
+    def flush(self) -> None:
+        self._events.flush()
+        self._scores.flush()
+
+    def close(self) -> None:
+        self.flush()
+        self._events.close()
+        self._scores.close()
+
+
+class LineTee(io.TextIOBase):
+    """A text stream that passes everything on and puts whole lines on the tape."""
+
+    def __init__(self, tape: Tape, below: Any) -> None:
+        self._tape = tape
+        self._below = below
+        self._part = ""
+
+    def write(self, text: str) -> int:
+        self._below.write(text)
+        *lines, self._part = (self._part + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._tape.write("print", text=line[:2000])
+        self._part = self._part[-2000:]
+        return len(text)
+
+    def flush(self) -> None:
+        self._below.flush()
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        return int(self._below.fileno())
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8"
+
+
+def runs(positions: np.ndarray) -> list[Sequence[int]]:
+    """The sorted distinct positions as half-open ranges, which is short for windows of a stream."""
+    distinct = np.unique(positions[positions >= 0])
+    if distinct.size == 0:
+        return []
+    breaks = np.flatnonzero(np.diff(distinct) > 1)
+    starts = distinct[np.concatenate(([0], breaks + 1))]
+    ends = distinct[np.concatenate((breaks, [distinct.size - 1]))] + 1
+    return [[int(a), int(b)] for a, b in zip(starts, ends, strict=True)]

@@ -1,0 +1,158 @@
+"""Take a run apart into passes: which recorded scores each printed loss is the mean of.
+
+Scores that leave the computation at one place of the code form a family. When a line with a loss is
+printed, the family (or the families of one call from the main program) whose mean equals the printed
+number is the pass behind it. A printed number that no family explains stays unreconciled, and what
+rests on capture is then UNVERIFIED for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.probe.tapefile import Print, Score, Tape
+from verifier.submission import Metric
+
+FLOAT32_MEAN = 3e-6
+"""Nats: a mean that the script took in float32 against ours in float64 (seen: at most 7e-7)."""
+
+Family = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The scores behind one printed loss, in the order in which they were committed."""
+
+    label: str
+    loss_nats: float
+    val_bpb: float | None
+    loss_digits: int
+    bpb_digits: int
+    printed: int
+    """Event number of the line."""
+    line: str
+    scores: tuple[Score, ...] = field(repr=False, default=())
+    """Empty when the number was not reconciled."""
+    aliases: tuple[str, ...] = ()
+    """Other labels under which the same scores were printed."""
+    final: bool = True
+
+    @property
+    def reconciled(self) -> bool:
+        return bool(self.scores)
+
+    @property
+    def first_event(self) -> int:
+        return self.scores[0].number if self.scores else self.printed
+
+    @property
+    def last_event(self) -> int:
+        return self.scores[-1].number if self.scores else self.printed
+
+    def committed(self, stream_size: int) -> Committed:
+        """Each position's first commit."""
+        values = np.full(stream_size, np.nan)
+        order = np.full(stream_size, -1, dtype=np.int64)
+        sites = np.full(stream_size, -1, dtype=np.int64)
+        times = np.zeros(stream_size, dtype=np.int64)
+        for score in reversed(self.scores):
+            # Later events first, and within an event later entries first, so the first commit stays.
+            at = score.positions[::-1]
+            values[at] = score.values[::-1]
+            order[at] = score.number
+            sites[at] = score.site
+            np.add.at(times, at, 1)
+        return Committed(values, order, sites, times)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Arrays over stream positions; NaN and -1 where a position was never scored."""
+
+    values: NDArray[np.float64]
+    order: NDArray[np.int64]
+    sites: NDArray[np.int64]
+    times: NDArray[np.int64]
+    """How often each position entered the reported mean."""
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        return self.times > 0
+
+
+@dataclass
+class _Segment:
+    """Scores of one family since its last match; new scores after a match start afresh."""
+
+    scores: list[Score] = field(default_factory=list)
+    total: float = 0.0
+    count: int = 0
+    matched: bool = False
+
+    def add(self, score: Score) -> None:
+        if self.matched:
+            self.scores, self.total, self.count, self.matched = [], 0.0, 0, False
+        self.scores.append(score)
+        self.total += float(score.values.sum())
+        self.count += int(score.values.size)
+
+
+def find_passes(tape: Tape, parse: Callable[[str], Metric | None]) -> tuple[Pass, ...]:
+    """The passes of a run, in the order printed. `parse` reads a log line into a metric or None."""
+    segments: dict[Family, _Segment] = defaultdict(_Segment)
+    found: list[Pass] = []
+    for event in tape.events:
+        if isinstance(event, Score):
+            segments[event.site, event.how].add(event)
+        elif isinstance(event, Print):
+            metric = parse(event.text)
+            if metric is None or metric.val_loss is None:
+                continue
+            scores = _explain(metric, segments, tape)
+            same = next((p for p in found if scores and p.scores and p.scores == scores), None)
+            aliases = () if same is None else tuple(dict.fromkeys((same.label, *same.aliases)))
+            found.append(
+                Pass(
+                    label=metric.label,
+                    loss_nats=metric.val_loss,
+                    val_bpb=metric.val_bpb,
+                    loss_digits=metric.loss_digits,
+                    bpb_digits=metric.bpb_digits,
+                    printed=event.number,
+                    line=event.text,
+                    scores=scores,
+                    aliases=aliases,
+                    final=metric.final,
+                )
+            )
+    return tuple(found)
+
+
+def _explain(metric: Metric, segments: dict[Family, _Segment], tape: Tape) -> tuple[Score, ...]:
+    assert metric.val_loss is not None
+    slack = 0.5 * 10.0**-metric.loss_digits + FLOAT32_MEAN
+    for group in _candidates(segments, tape):
+        total, count = sum(s.total for s in group), sum(s.count for s in group)
+        if count and abs(total / count - metric.val_loss) <= slack:
+            for segment in group:
+                segment.matched = True
+            return tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
+    return ()
+
+
+def _candidates(segments: dict[Family, _Segment], tape: Tape) -> Iterable[list[_Segment]]:
+    """Single families, latest first; then all families that one call of the main program made."""
+    ordered = sorted(segments.items(), key=lambda item: -item[1].scores[-1].number)
+    # What was read for learning alone explains a number only when nothing else does.
+    for learns in (False, True):
+        yield from ([segment] for _, segment in ordered if segment.scores[-1].learns == learns)
+    calls: dict[tuple[object, str], list[_Segment]] = defaultdict(list)
+    for (site, how), segment in ordered:
+        if not segment.scores[-1].learns:
+            calls[tape.stacks.get(site, ())[:2], how].append(segment)
+    yield from (group for group in calls.values() if len(group) > 1)

@@ -1,0 +1,146 @@
+"""Audit scale: which environment a script is run with on a CPU, and why each variable is set.
+
+Sizes are scaled; switches never are. The documented environment of the run comes first, then sizes that
+the script reads are set to what a CPU runs in seconds, then paths. Every setting is listed in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verifier.intake.environment import EnvRead
+
+SEQ_LEN = 128
+
+
+class Why(StrEnum):
+    COMMAND = "command"
+    """The submission's own documented run command."""
+    SCALED = "scaled"
+    """A size, made small."""
+    PATH = "path"
+    """Where the audit's data lies."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    name: str
+    value: str
+    why: Why
+    documented: str | None = None
+    """What the run command or the script's default says, when scaling changed it."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One rung of the ladder of attempts: how small the model and the schedule are."""
+
+    name: str
+    layers: int | None
+    """None keeps the script's own depth (looped stacks index their layers)."""
+    iterations: int
+    tokens: int
+    vocab_size: int = 1024
+
+
+AUDIT = Scale("audit", layers=2, iterations=4, tokens=8192)
+DEEP = Scale("audit-deep", layers=None, iterations=2, tokens=4096)
+LADDER = (AUDIT, DEEP)
+
+_FIXED: Mapping[str, int] = {
+    "TRAIN_SEQ_LEN": SEQ_LEN,
+    "EVAL_SEQ_LEN": SEQ_LEN,
+    "TTT_EVAL_SEQ_LEN": SEQ_LEN,
+    "TTT_SEQ_LEN": SEQ_LEN,
+    "ROPE_TRAIN_SEQ_LEN": SEQ_LEN,
+    "MAX_SEQ_LEN": SEQ_LEN,
+    "SEQ_LEN": SEQ_LEN,
+    "TRAIN_BATCH_TOKENS": 8 * SEQ_LEN,
+    "VAL_BATCH_SIZE": 64 * SEQ_LEN,
+    "VAL_BATCH_TOKENS": 64 * SEQ_LEN,
+    "MODEL_DIM": 64,
+    "NUM_HEADS": 4,
+    "NUM_KV_HEADS": 2,
+    "WARMUP_STEPS": 1,
+    "BIGRAM_DIM": 16,
+    "TRIGRAM_DIM": 16,
+    "VE_DIM": 16,
+    "EMBEDDING_DIM": 64,
+    "EMBED_DIM": 64,
+}
+_AT_MOST: Mapping[str, int] = {
+    "EVAL_STRIDE": 64,
+    "SLOT_STRIDE": 64,
+    "TTT_STRIDE": 64,
+    "VAL_LOSS_EVERY": 0,
+    "BIGRAM_VOCAB_SIZE": 256,
+    "TRIGRAM_VOCAB_SIZE": 256,
+    "TTT_CHUNK_SIZE": 32,
+    "TTT_CHUNK_TOKENS": 1024,
+    "TTT_LORA_RANK": 4,
+    "TTT_BATCH_SIZE": 8,
+    "SLOT_BATCH_SEQS": 32,
+    "SLOT_BATCH_SIZE": 32,
+    "EVAL_BATCH_SEQS": 32,
+    "GPTQ_CALIB_BATCHES": 64,
+    "GPTQ_CALIBRATION_BATCHES": 4,
+    "GPTQ_CALIB_SEQS": 64,
+    "GPTQ_NSAMPLES": 16,
+    "GPTQ_AR_SEQS": 16,
+    "GPTQ_AR_LEN": SEQ_LEN,
+    "NGRAM_BUCKETS": 65_536,
+    "NGRAM_TABLE_SIZE": 65_536,
+    "PHASED_TTT_PREFIX_DOCS": 4,
+    "GLOBAL_TTT_CHUNK_TOKENS": 1024,
+    "GLOBAL_TTT_BATCH_SEQS": 4,
+    "PREQUANT_TTT_EPOCHS": 2,
+    "PREQUANT_TTT_BATCH_SEQS": 8,
+    "TTT_BATCH_SEQS": 8,
+    "MUON_BACKEND_STEPS": 5,
+    "ROPE_DIMS": 16,
+}
+_PATHS = ("DATA_PATH", "DATA_DIR", "TOKENIZER_PATH", "VOCAB_SIZE", "RUN_ID", "SEED")
+_DISTRIBUTED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES")
+
+
+def settings(
+    reads: Mapping[str, EnvRead], documented: Mapping[str, str], scale: Scale, paths: Mapping[str, str]
+) -> tuple[Setting, ...]:
+    """The environment of one run, in the order command, scaled, path; only variables the script reads."""
+    chosen: dict[str, Setting] = {}
+    for name, value in documented.items():
+        if name in reads and name not in _DISTRIBUTED:
+            chosen[name] = Setting(name, value, Why.COMMAND)
+    for name in reads:
+        before = documented.get(name, reads[name].default)
+        value = _scaled(name, before, scale)
+        if value is not None and value != before:
+            chosen[name] = Setting(name, value, Why.SCALED, before)
+    for name, value in paths.items():
+        if name in reads:
+            chosen[name] = Setting(name, value, Why.PATH)
+    return tuple(chosen.values())
+
+
+def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
+    if name == "ITERATIONS":
+        return str(scale.iterations)
+    if name == "NUM_LAYERS":
+        return None if scale.layers is None else str(scale.layers)
+    if name == "VOCAB_SIZE":
+        return str(scale.vocab_size)
+    if name in _FIXED:
+        return str(_FIXED[name])
+    if name in _AT_MOST:
+        number = _number(before)
+        return None if number is not None and number <= _AT_MOST[name] else str(_AT_MOST[name])
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text.replace("_", ""))
+    except ValueError:
+        return None

@@ -1,0 +1,248 @@
+"""Read the tape that a child wrote. Everything in it is untrusted: sizes, types and order are checked.
+
+A malformed line ends the tape with a reason instead of raising, so what was written before a kill, or
+before a submission tampered with the file, is still evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.submission import Script
+from verifier.finding import Where
+
+RECORD = np.dtype([("position", "<i4"), ("value", "<f8")])
+MAX_EVENTS = 400_000
+MAX_LINE = 1 << 20
+MAX_SCORES = 40_000_000
+
+
+@dataclass(frozen=True)
+class Frame:
+    file: str
+    line: int
+    function: str
+
+
+Stack = tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Values (nats, in the usual case) of stream positions that left a computation together."""
+
+    number: int
+    site: int
+    how: str
+    positions: NDArray[np.int32]
+    values: NDArray[np.float64]
+    learns: bool
+    """True when the result carries a gradient."""
+    size: int
+    """Entries of the reduced tensor, those without a known position included."""
+
+
+@dataclass(frozen=True)
+class Backward:
+    number: int
+    site: int
+    scores: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    number: int
+    site: int
+    optimizer: str
+    tensors: int
+    values: int
+    backward: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Forward:
+    number: int
+    site: int
+    ranges: tuple[tuple[int, int], ...]
+
+    def count(self) -> int:
+        return sum(stop - start for start, stop in self.ranges)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What had become of validation-stepped parameters when the next score was made."""
+
+    number: int
+    site: int
+    same: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Print:
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Open:
+    number: int
+    site: int
+    path: str
+
+
+Event = Score | Backward | Step | Forward | Weights | Print | Open
+
+
+@dataclass(frozen=True)
+class Tape:
+    """One run's events in order, and how the child says it ended."""
+
+    events: tuple[Event, ...] = ()
+    stacks: Mapping[int, Stack] = field(default_factory=dict)
+    end: Mapping[str, Any] = field(default_factory=dict)
+    uses: Mapping[str, int] = field(default_factory=dict)
+    damage: str | None = None
+    """Why reading stopped early, when it did."""
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def where(self, site: int, script: Script | None) -> Where:
+        """The innermost line of the submission at `site`, with the text of that line."""
+        stack = self.stacks.get(site, ())
+        if not stack:
+            return Where(script.path if script else "?")
+        frame = stack[-1]
+        wrapped = frame.file.startswith("<wrapped")
+        name = script.path if wrapped and script else frame.file
+        excerpt = None
+        if script and (wrapped or name == script.path):
+            lines = script.source.splitlines()
+            if 0 < frame.line <= len(lines):
+                excerpt = lines[frame.line - 1].strip()[:160]
+        return Where(name, frame.line, excerpt)
+
+    def function(self, site: int) -> str:
+        stack = self.stacks.get(site, ())
+        return stack[-1].function if stack else "?"
+
+
+class _Damaged(Exception):
+    pass
+
+
+def read_tape(folder: Path, stream_size: int) -> Tape:
+    """Parse `tape.jsonl` and `scores.bin` of one run over a stream of `stream_size` ids."""
+    events: list[Event] = []
+    stacks: dict[int, Stack] = {}
+    end: dict[str, Any] = {}
+    uses: dict[str, int] = {}
+    damage: str | None = None
+    scores_path, events_path = folder / "scores.bin", folder / "tape.jsonl"
+    if not events_path.is_file() or not scores_path.is_file():
+        return Tape(damage="the child wrote no tape")
+    count = min(scores_path.stat().st_size // RECORD.itemsize, MAX_SCORES)
+    records = np.fromfile(scores_path, dtype=RECORD, count=count)
+    try:
+        with events_path.open("rb") as lines:
+            for at, line in enumerate(lines):
+                if at >= MAX_EVENTS or len(line) > MAX_LINE:
+                    raise _Damaged(f"more than {MAX_EVENTS} events or {MAX_LINE} bytes in one")
+                raw = _object(line)
+                kind = raw.get("k")
+                if kind == "site":
+                    stacks[_whole(raw, "s")] = tuple(_frame(each) for each in _list(raw, "stack", 64))
+                elif kind == "end":
+                    end = {key: raw.get(key) for key in ("status", "code", "error", "at")}
+                    uses = _counts(raw.get("uses"))
+                else:
+                    events.append(_event(kind, raw, records, stream_size))
+    except _Damaged as problem:
+        damage = str(problem)
+    return Tape(tuple(events), stacks, end, uses, damage)
+
+
+def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: int) -> Event:
+    number = _whole(raw, "i")
+    if kind == "print":
+        return Print(number, str(raw.get("text", ""))[:4000])
+    site = _whole(raw, "site")
+    if kind == "score":
+        start, size = _whole(raw, "off"), _whole(raw, "n")
+        piece = records[start : start + size]
+        if piece.size != size:
+            raise _Damaged(f"event {number} points beyond the recorded scores")
+        positions = piece["position"].copy()
+        if size and (int(positions.min()) < 0 or int(positions.max()) >= stream_size):
+            raise _Damaged(f"event {number} scores a position outside the stream")
+        return Score(
+            number, site, str(raw.get("how"))[:80], positions, piece["value"].copy(), bool(raw.get("learns")),
+            _whole(raw, "all"),
+        )  # fmt: skip
+    if kind == "backward":
+        return Backward(number, site, _numbers(raw, "terms"))
+    if kind == "step":
+        name = str(raw.get("optimizer"))[:80]
+        return Step(number, site, name, _whole(raw, "tensors"), _whole(raw, "values"), _numbers(raw, "backward"))
+    if kind == "forward":
+        ranges = [tuple(each) for each in _list(raw, "at", stream_size + 1) if isinstance(each, list)]
+        if any(len(r) != 2 or not all(isinstance(v, int) for v in r) for r in ranges):
+            raise _Damaged(f"event {number} has a malformed range")
+        return Forward(number, site, tuple((r[0], r[1]) for r in ranges))
+    if kind == "weights":
+        return Weights(number, site, _whole(raw, "same"), _whole(raw, "changed"))
+    if kind == "open":
+        return Open(number, site, str(raw.get("path"))[:400])
+    raise _Damaged(f"event {number} is of unknown kind {kind!r}")
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        raw = json.loads(line)
+    except ValueError as error:
+        raise _Damaged(f"a line of the tape is not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise _Damaged("a line of the tape is not an object")
+    return raw
+
+
+def _whole(raw: dict[str, Any], key: str) -> int:
+    value = raw.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 40:
+        raise _Damaged(f"{key!r} is {value!r} where a count was expected")
+    return value
+
+
+def _list(raw: dict[str, Any], key: str, limit: int) -> list[Any]:
+    value = raw.get(key)
+    if not isinstance(value, list) or len(value) > limit:
+        raise _Damaged(f"{key!r} is not a list of at most {limit}")
+    return value
+
+
+def _numbers(raw: dict[str, Any], key: str) -> tuple[int, ...]:
+    values = _list(raw, key, 4096)
+    if not all(isinstance(value, int) for value in values):
+        raise _Damaged(f"{key!r} holds something other than event numbers")
+    return tuple(values)
+
+
+def _frame(value: Any) -> Frame:
+    if not (isinstance(value, list) and len(value) == 3 and isinstance(value[1], int)):
+        raise _Damaged("a stack frame is malformed")
+    return Frame(str(value[0])[:400], value[1], str(value[2])[:200])
+
+
+def _counts(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict):
+        return {}
+    return {str(key)[:80]: count for key, count in list(value.items())[:200] if isinstance(count, int)}
