@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from verifier.probe.passes import Pass
 from verifier.probe.scale import Setting
 from verifier.probe.stream import Stream
@@ -35,6 +38,8 @@ class Run:
     seconds: float
     tape: Tape = field(repr=False)
     passes: tuple[Pass, ...] = field(repr=False)
+    true_bytes: NDArray[np.int64] = field(repr=False)
+    """Bytes of each stream position by the contest's rule; 0 at position 0, which is context."""
     stdout_tail: str = field(repr=False, default="")
     stderr_tail: str = field(repr=False, default="")
 
@@ -69,8 +74,6 @@ class ProbeRecord:
     """Rungs of the ladder that failed before the one used, in words."""
     headline: str | None = None
     """The printed label that stands for the claim at audit scale."""
-    bytes_per_position: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
-    """Run name -> true bytes of each stream position (index 0 is context)."""
 
     def run(self, name: str) -> Run | None:
         return next((run for run in self.runs if run.name == name), None)

@@ -1,12 +1,13 @@
-"""The child's main program: `python -m verifier.probe.child JOB.json` runs one script under capture.
+"""The child's main program: `python -m verifier.probe.child WORK` runs one script under capture.
 
-The job names the script, the validation shard, the output folder and what to substitute. The script's
+`WORK/job.json` names the script, the validation shard, the output folder and what to substitute. The script's
 own exit, exception or kill is written as the last event; stdout and stderr stay the script's.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import traceback
@@ -24,26 +25,26 @@ from verifier.probe.child.uses import USES
 SHARD_HEADER_BYTES = 1024
 
 
-def read_stream(paths: list[str]) -> np.ndarray:
+def read_stream(paths: list[Path]) -> np.ndarray:
     """The ids of the validation shards, in order."""
     parts = [np.fromfile(path, dtype="<u2", offset=SHARD_HEADER_BYTES) for path in paths]
     return np.concatenate(parts).astype(np.int64)
 
 
-def main(job_path: str) -> int:
-    job: dict[str, Any] = json.loads(Path(job_path).read_text())
-    script, out = Path(job["script"]), Path(job["out"])
+def main(work: Path) -> int:
+    job: dict[str, Any] = json.loads((work / "job.json").read_text())
+    script, out = work / job["script"], work / job["out"]
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tape = Tape(out, script.parent)
-    mode = shadow.Shadow(tape, PositionIndex(read_stream(job["val"])), devices.redirect)
+    mode = shadow.Shadow(tape, PositionIndex(read_stream([work / path for path in job["val"]])), devices.redirect)
     devices.install()
     if job["fp32"]:
         precision.install()
     if job["lively"]:
         lively.install()
     foreign.install()
-    program.install(tape, job["data"])
+    program.install(tape, str(work / job["data"]))
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)  # type: ignore[assignment]
     virtual = clock.install()
@@ -67,9 +68,7 @@ def main(job_path: str) -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1])
+    code = main(Path(sys.argv[1]))
     sys.stderr.flush()
     # Threads and atexit handlers of the script have no more say.
-    import os
-
     os._exit(code)

@@ -1,0 +1,221 @@
+"""Run the probes of one audit: which streams, in which order, within which time.
+
+The script runs whole, once for each stream: a uniform stream (the sharpest floor, and the base of every
+comparison), the same stream with a block of tokens redrawn (twice, at different places), the same stream
+again (the noise of the comparison), and a small alphabet after some training (the floor for what only
+works on a trained model). Runs go two at a time where there are two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from verifier.intake.environment import EnvRead, environment_reads
+from verifier.intake.metrics import parse_metric
+from verifier.probe import workspace
+from verifier.probe.job import Ended, Job, Limits
+from verifier.probe.passes import find_passes
+from verifier.probe.record import ProbeRecord, Run
+from verifier.probe.sandbox import WORK, best_mechanism, run_sandboxed
+from verifier.probe.scale import LADDER, Scale, Setting, settings
+from verifier.probe.stream import Stream
+from verifier.probe.tapefile import Tape, read_tape
+from verifier.probe.workspace import Vocabulary
+from verifier.submission import Script, Submission
+
+Progress = Callable[[str], None]
+
+FLIP_AT = (0.53, 0.23)
+"""Where the redrawn blocks start, as fractions of the stream: off window, chunk and batch boundaries."""
+FLIP_TOKENS = 96
+SMALL_ALPHABET = 32
+SMALL_ITERATIONS = {"audit": 100, "audit-deep": 24}
+MIN_RUN_SECONDS = 5.0
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    name: str
+    stream: Stream
+    scale: Scale
+
+
+def run_probes(
+    submission: Submission,
+    *,
+    seed: int | None = None,
+    time_limit_seconds: float = 170.0,
+    progress: Progress = lambda _: None,
+) -> ProbeRecord:
+    """Run the submission's script over the audit's streams. Never raises for what the script does."""
+    master = secrets.randbits(63) if seed is None else seed
+    if submission.script is None or submission.script.grammar == "none":
+        return ProbeRecord(master, "none", (), attempts=("there is no script that can be run",))
+    audit = _Audit(submission, submission.script, master, time.monotonic() + time_limit_seconds, progress)
+    return audit.run()
+
+
+class _Audit:
+    """The state of one audit: its deadline and the runs made so far."""
+
+    def __init__(
+        self, submission: Submission, script: Script, seed: int, deadline: float, progress: Progress
+    ) -> None:
+        self._submission = submission
+        self._script = script
+        self._seed = seed
+        self._deadline = deadline
+        self._progress = progress
+        self._reads = _environment_reads(submission, script)
+        self._isolation: Mapping[str, str] = {}
+
+    def run(self) -> ProbeRecord:
+        attempts: list[str] = []
+        runs: list[Run] = []
+        scale = LADDER[0]
+        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+            for scale in LADDER:
+                vocabulary = Vocabulary.of_size(scale.vocab_size)
+                base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
+                first, second = self._flips(base)
+                pair = self._start(
+                    pool, vocabulary, _Planned("uniform", base, scale), _Planned("flip 1", first, scale)
+                )
+                runs = [future.result() for future in pair]
+                if runs[0].passes:
+                    break
+                attempts.append(f"{scale.name}: {runs[0].status}: {runs[0].reason}")
+            if runs[0].passes:
+                small = replace(scale, iterations=SMALL_ITERATIONS[scale.name])
+                narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.tokens, (self._seed, 1))
+                rest = self._start(
+                    pool,
+                    vocabulary,
+                    _Planned("small alphabet", narrow, small),
+                    _Planned("flip 2", second, scale),
+                    _Planned("uniform again", base, scale),
+                )
+                runs += [future.result() for future in rest]
+        return ProbeRecord(
+            seed=self._seed,
+            scale=scale.name,
+            runs=tuple(runs),
+            settings=self._settings(scale),
+            isolation=self._isolation,
+            attempts=tuple(attempts),
+            headline=self._submission.head_metric_label,
+        )
+
+    def _flips(self, base: Stream) -> tuple[Stream, ...]:
+        starts = [int(base.targets * fraction) for fraction in FLIP_AT]
+        return tuple(base.flip(range(at, at + FLIP_TOKENS), (self._seed, 2)) for at in starts)
+
+    def _settings(self, scale: Scale) -> tuple[Setting, ...]:
+        paths = workspace.data_paths(scale.vocab_size)
+        return settings(self._reads, self._submission.command.env, scale, paths)
+
+    def _start(self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned) -> list[Future[Run]]:
+        return [pool.submit(self._one, each, vocabulary) for each in planned]
+
+    def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:
+        left = self._deadline - time.monotonic()
+        if left < MIN_RUN_SECONDS:
+            return self._not_run(planned, vocabulary, "no time was left")
+        self._progress(f"{planned.name}: running {self._script.path}")
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
+            tree = Path(folder)
+            workspace.build(
+                tree,
+                folder=self._submission.root,
+                script=self._script,
+                stream=planned.stream,
+                vocabulary=vocabulary,
+                train_seed=(self._seed, 3),
+            )
+            outcome = run_sandboxed(
+                Job(
+                    argv=(sys.executable, "-B", "-m", "verifier.probe.child", WORK),
+                    tree=tree,
+                    env=self._environment(planned.scale),
+                    limits=Limits(wall_seconds=left),
+                    cwd=f"{WORK}/{workspace.RUN}",
+                )
+            )
+            self._isolation = dict(outcome.isolation)
+            tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
+        status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
+        run = Run(
+            name=planned.name,
+            stream=planned.stream,
+            status=status,
+            reason=reason,
+            seconds=time.monotonic() - started,
+            tape=tape,
+            passes=find_passes(tape, parse_metric),
+            true_bytes=vocabulary.stream_bytes(planned.stream),
+            stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
+            stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
+        )
+        self._progress(f"{planned.name}: {status} after {run.seconds:.0f} s")
+        return run
+
+    def _environment(self, scale: Scale) -> dict[str, str]:
+        own = {setting.name: setting.value for setting in self._settings(scale)}
+        return {
+            **own,
+            "PATH": f"{WORK}/{workspace.BIN}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": "/tmp/home",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(PACKAGE_ROOT),
+            "PYTHONHASHSEED": "0",
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
+
+    def _not_run(self, planned: _Planned, vocabulary: Vocabulary, reason: str) -> Run:
+        return Run(
+            name=planned.name,
+            stream=planned.stream,
+            status="not-run",
+            reason=reason,
+            seconds=0.0,
+            tape=Tape(),
+            passes=(),
+            true_bytes=vocabulary.stream_bytes(planned.stream),
+        )
+
+
+def _environment_reads(submission: Submission, script: Script) -> dict[str, EnvRead]:
+    """What the script and the Python files beside it read from the environment; the script's own first."""
+    reads = dict(environment_reads(script.source))
+    for sibling in script.siblings:
+        path = submission.root / sibling
+        if path.suffix == ".py" and path.is_file():
+            for name, read in environment_reads(path.read_text(errors="replace")).items():
+                reads.setdefault(name, read)
+    return reads
+
+
+def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:
+    """Status and one line of reason, from outside first and from the child's own words second."""
+    if ended is not Ended.EXIT:
+        return str(ended), message
+    status = str(tape.end.get("status") or "killed")
+    if status == "finished":
+        return ("finished", "") if code == 0 else ("exit", f"exit code {code}")
+    places = " < ".join(str(each) for each in reversed(tape.end.get("at") or ()))
+    if status == "raised":
+        return status, f"{tape.end.get('error')}" + (f" at {places}" if places else "")
+    last = stderr.decode("utf-8", "replace").strip().splitlines()
+    return status, f"exit code {code}; last line: {last[-1][:300] if last else '(none)'}"
