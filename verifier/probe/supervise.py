@@ -1,0 +1,222 @@
+"""Watch one run from outside: keep its output, sample its use, and end it at the first limit."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from verifier.probe.job import Ended, Limits
+from verifier.probe.watch import Usage, tree_bytes, usage_below
+
+POLL_SECONDS = 0.025
+TREE_POLL_SECONDS = 0.25
+TREE_POLL_SHARE = 20  # a walk over the tree may take one part in so many of the time
+WRITTEN_SLACK = 4  # a file written again, or deleted while open, counts in full each time
+STOP_SECONDS = 5.0
+CHUNK_BYTES = 1 << 16
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+
+
+@dataclass
+class Stream:
+    """The head of one output stream, and how much came after it."""
+
+    limit_bytes: int
+    parts: list[bytes] = field(default_factory=list)
+    kept_bytes: int = 0
+    dropped_bytes: int = 0
+
+    def add(self, data: bytes) -> None:
+        head = data[: self.limit_bytes - self.kept_bytes]
+        if head:
+            self.parts.append(head)
+            self.kept_bytes += len(head)
+        self.dropped_bytes += len(data) - len(head)
+
+    @property
+    def kept(self) -> bytes:
+        return b"".join(self.parts)
+
+
+@dataclass
+class Run:
+    """What was seen of a run so far."""
+
+    stdout: Stream
+    stderr: Stream
+    status: Stream
+    ended: Ended = Ended.EXIT
+    message: str = ""
+    exit_code: int | None = None
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    shared_proc: bool = False
+    usage: Usage = Usage()
+
+    @property
+    def output_bytes(self) -> int:
+        return sum(stream.kept_bytes + stream.dropped_bytes for stream in (self.stdout, self.stderr))
+
+
+def supervise(plan: dict[str, Any], tree: Path, limits: Limits) -> Run:
+    """Start the launcher with its plan and stay until every process of the run is dead."""
+    run = Run(Stream(limits.stdout_bytes), Stream(limits.stdout_bytes), Stream(CHUNK_BYTES))
+    started = time.monotonic()
+    status, launcher_end = os.pipe()
+    with open(status, "rb", buffering=0) as status_pipe, selectors.DefaultSelector() as selector:
+        try:
+            launcher = _start(launcher_end)
+        finally:
+            os.close(launcher_end)
+        with launcher:
+            try:
+                for pipe, stream in (
+                    (launcher.stdout, run.stdout),
+                    (launcher.stderr, run.stderr),
+                    (status_pipe, run.status),
+                ):
+                    assert pipe is not None
+                    os.set_blocking(pipe.fileno(), False)
+                    selector.register(pipe, selectors.EVENT_READ, stream)
+                _send(launcher, marshal.dumps(plan))
+                _watch(launcher, selector, run, tree, limits, 2 if plan["namespaces"] else 1, started)
+            finally:
+                _stop(launcher, run.usage)
+                run.wall_seconds = time.monotonic() - started
+                _read(selector, 0.0, run, limits)
+    _conclude(run)
+    return run
+
+
+def _start(status: int) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-I", "-S", "-B", str(_LAUNCHER), str(status))
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={},
+        cwd="/",
+        pass_fds=(status,),
+        start_new_session=True,
+    )
+
+
+def _send(launcher: subprocess.Popen[bytes], plan: bytes) -> None:
+    assert launcher.stdin is not None
+    with suppress(BrokenPipeError), launcher.stdin as pipe:
+        pipe.write(plan)
+
+
+def _watch(
+    launcher: subprocess.Popen[bytes],
+    selector: selectors.BaseSelector,
+    run: Run,
+    tree: Path,
+    limits: Limits,
+    supervisors: int,
+    started: float,
+) -> None:
+    """Read and sample until the launcher closes its status pipe or a limit is passed."""
+    next_sample = next_walk = started
+    tree_used = 0
+    while _read(selector, POLL_SECONDS, run, limits):
+        now = time.monotonic()
+        if now >= next_sample:
+            run.usage = usage_below(launcher.pid, supervisors)
+            run.cpu_seconds = max(run.cpu_seconds, run.usage.cpu_seconds)
+            run.peak_memory_bytes = max(run.peak_memory_bytes, run.usage.memory_bytes)
+            next_sample = now + POLL_SECONDS
+        if now >= next_walk:
+            tree_used = tree_bytes(tree)
+            walk_seconds = time.monotonic() - now
+            next_walk = now + max(TREE_POLL_SECONDS, walk_seconds * TREE_POLL_SHARE)
+        passed = _passed_limit(run, limits, now - started, tree_used)
+        if passed:
+            run.ended, run.message = passed
+            return
+
+
+def _passed_limit(run: Run, limits: Limits, wall_seconds: float, tree_used: int) -> tuple[Ended, str] | None:
+    usage = run.usage
+    written_limit = limits.tree_bytes * WRITTEN_SLACK
+    for ended, value, limit, what in (
+        (Ended.WALL_LIMIT, wall_seconds, limits.wall_seconds, "wall seconds"),
+        (Ended.CPU_LIMIT, run.cpu_seconds, limits.cpu_seconds, "CPU seconds"),
+        (Ended.MEMORY_LIMIT, usage.memory_bytes, limits.memory_bytes, "bytes of memory"),
+        (Ended.PROCESS_LIMIT, usage.tasks, limits.processes, "processes and threads"),
+        (Ended.DISK_LIMIT, tree_used, limits.tree_bytes, "bytes in the tree"),
+        (Ended.DISK_LIMIT, usage.written_bytes, written_limit, "bytes written to disk"),
+        (Ended.OUTPUT_LIMIT, run.output_bytes, limits.output_bytes, "bytes of output"),
+    ):
+        if value > limit:
+            return ended, f"{value:.6g} {what}, limit {limit:.6g}"
+    return None
+
+
+def _read(selector: selectors.BaseSelector, timeout: float, run: Run, limits: Limits) -> bool:
+    """Take what the pipes hold; False once the status pipe is closed, that is, everything has ended."""
+    for key, _ in selector.select(timeout):
+        stream: Stream = key.data
+        while run.output_bytes <= limits.output_bytes or stream is run.status:
+            try:
+                data = os.read(key.fd, CHUNK_BYTES)
+            except BlockingIOError:
+                break
+            if not data:
+                selector.unregister(key.fileobj)
+                break
+            stream.add(data)
+            if len(data) < CHUNK_BYTES:
+                break
+    return any(key.data is run.status for key in selector.get_map().values())
+
+
+def _stop(launcher: subprocess.Popen[bytes], last: Usage) -> None:
+    """Ask the launcher to end the run, and force it if it cannot; it returns once all of it is dead."""
+    with suppress(ProcessLookupError):
+        launcher.terminate()
+    try:
+        code = launcher.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        launcher.kill()
+        code = launcher.wait()
+    if code == -signal.SIGKILL:
+        for pid in last.pids:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _conclude(run: Run) -> None:
+    """Read the launcher's report: one line for each event, the last of a kind wins."""
+    events: dict[str, str] = {}
+    for line in run.status.kept.decode(errors="replace").splitlines():
+        key, _, value = line.partition(" ")
+        events[key] = value
+    run.shared_proc = "shared-proc" in events
+    if "usage" in events:
+        cpu_seconds, peak_bytes = events["usage"].split()
+        run.cpu_seconds = max(run.cpu_seconds, float(cpu_seconds))
+        run.peak_memory_bytes = max(run.peak_memory_bytes, int(peak_bytes))
+    if run.ended is not Ended.EXIT:
+        return
+    if "failed" in events:
+        run.ended, run.message = Ended.START_FAILED, events["failed"]
+    elif "exit" in events and "usage" in events:
+        run.exit_code = int(events["exit"])
+    elif "ready" in events:
+        run.ended, run.message = Ended.SUPERVISOR_LOST, "the launcher died before the command ended"
+    else:
+        run.ended, run.message = Ended.START_FAILED, run.stderr.kept.decode(errors="replace")[-1000:]
