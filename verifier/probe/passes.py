@@ -9,12 +9,13 @@ rests on capture is then UNVERIFIED for it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.intake.metric import metrics_of_line
 from verifier.probe.tapefile import Print, Score, Tape
 from verifier.submission import Metric
 
@@ -102,15 +103,15 @@ class _Segment:
         self.count += int(score.values.size)
 
 
-def find_passes(tape: Tape, parse: Callable[[str], Metric | None]) -> tuple[Pass, ...]:
-    """The passes of a run, in the order printed. `parse` reads a log line into a metric or None."""
+def find_passes(tape: Tape) -> tuple[Pass, ...]:
+    """The passes of a run, in the order printed."""
     segments: dict[Family, _Segment] = defaultdict(_Segment)
     found: list[Pass] = []
     for event in tape.events:
         if isinstance(event, Score):
             segments[event.site, event.how].add(event)
         elif isinstance(event, Print):
-            metric = parse(event.text)
+            metric = next((m for m in metrics_of_line(event.text, 0) if m.val_loss is not None), None)
             if metric is None or metric.val_loss is None:
                 continue
             scores = _explain(metric, segments, tape)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
-from verifier.intake.metrics import parse_metric
+from verifier.intake.metric import metrics_of_line
 from verifier.probe import workspace
 from verifier.probe.job import Ended, Job, Limits
 from verifier.probe.passes import find_passes
@@ -47,6 +47,8 @@ class _Planned:
     name: str
     stream: Stream
     scale: Scale
+    mass: bool = False
+    """Whether scoring functions are called again with other targets."""
 
 
 def run_probes(
@@ -102,7 +104,7 @@ class _Audit:
                     vocabulary,
                     _Planned("small alphabet", narrow, small),
                     _Planned("flip 2", second, scale),
-                    _Planned("uniform again", base, scale),
+                    _Planned("uniform again", base, scale, mass=True),
                 )
                 runs += [future.result() for future in rest]
         return ProbeRecord(
@@ -141,6 +143,7 @@ class _Audit:
                 stream=planned.stream,
                 vocabulary=vocabulary,
                 train_seed=(self._seed, 3),
+                mass=planned.mass,
             )
             outcome = run_sandboxed(
                 Job(
@@ -161,7 +164,7 @@ class _Audit:
             reason=reason,
             seconds=time.monotonic() - started,
             tape=tape,
-            passes=find_passes(tape, parse_metric),
+            passes=find_passes(tape),
             true_bytes=vocabulary.stream_bytes(planned.stream),
             stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),

@@ -47,6 +47,8 @@ class Score:
     """True when the result carries a gradient."""
     size: int
     """Entries of the reduced tensor, those without a known position included."""
+    pure: bool = False
+    """True when the values are what a cross entropy gave, only moved, cast or masked."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,37 @@ class Open:
     path: str
 
 
-Event = Score | Backward | Step | Forward | Weights | Print | Open
+@dataclass(frozen=True)
+class Witness:
+    """Probability of several candidates at one position, all else as it was."""
+
+    position: int
+    realised_nats: float
+    total: float
+    """Sum of the candidates' probabilities; at most one for a distribution."""
+    tried: int
+
+
+@dataclass(frozen=True)
+class MassTest:
+    """A scoring function called again with other targets."""
+
+    number: int
+    site: int
+    function: str
+    line: int
+    tried: int
+    """Candidates tried at all positions at once."""
+    vocab: int
+    positions: int
+    over: int
+    """Positions whose sum exceeded one."""
+    highest: float
+    lowest: float
+    witnesses: tuple[Witness, ...]
+
+
+Event = Score | Backward | Step | Forward | Weights | Print | Open | MassTest
 
 
 @dataclass(frozen=True)
@@ -186,7 +218,7 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
             raise _Damaged(f"event {number} scores a position outside the stream")
         return Score(
             number, site, str(raw.get("how"))[:80], positions, piece["value"].copy(), bool(raw.get("learns")),
-            _whole(raw, "all"),
+            _whole(raw, "all"), bool(raw.get("pure")),
         )  # fmt: skip
     if kind == "backward":
         return Backward(number, site, _numbers(raw, "terms"))
@@ -200,9 +232,32 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
         return Forward(number, site, tuple((r[0], r[1]) for r in ranges))
     if kind == "weights":
         return Weights(number, site, _whole(raw, "same"), _whole(raw, "changed"))
+    if kind == "mass":
+        return _mass(number, site, raw)
     if kind == "open":
         return Open(number, site, str(raw.get("path"))[:400])
     raise _Damaged(f"event {number} is of unknown kind {kind!r}")
+
+
+def _mass(number: int, site: int, raw: dict[str, Any]) -> MassTest:
+    counts = [_whole(raw, key) if key in raw else 0 for key in ("line", "tried", "vocab", "positions", "over")]
+    witnesses = []
+    for each in _list(raw, "witnesses", 64) if "witnesses" in raw else ():
+        if not isinstance(each, dict):
+            raise _Damaged(f"event {number} has a malformed witness")
+        total, realised = _real(each, "sum"), _real(each, "realised_nats")
+        witnesses.append(Witness(_whole(each, "position"), realised, total, _whole(each, "tried")))
+    sums = [_real(raw, key) if key in raw else 0.0 for key in ("highest", "lowest")]
+    return MassTest(
+        number, site, str(raw.get("function"))[:200], *counts, highest=sums[0], lowest=sums[1], witnesses=tuple(witnesses)
+    )  # fmt: skip
+
+
+def _real(raw: dict[str, Any], key: str) -> float:
+    value = raw.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _Damaged(f"{key!r} is {value!r} where a number was expected")
+    return float(value)
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def build(
     stream: Stream,
     vocabulary: Vocabulary,
     train_seed: Sequence[int],
+    mass: bool = False,
 ) -> None:
     """Fill the empty `tree` for one run; paths in its job file are relative to the tree."""
     run, out = tree / RUN, tree / OUT
@@ -107,6 +108,8 @@ def build(
         "argv": [],
         "fp32": True,
         "lively": True,
+        "mass": mass,
+        "vocab_size": vocabulary.size,
     }
     (tree / JOB).write_text(json.dumps(job))
 

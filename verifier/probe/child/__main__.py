@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from verifier.probe.child import clock, devices, foreign, lively, precision, program, shadow
+from verifier.probe.child import clock, devices, foreign, lively, mass, precision, program, shadow
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.tape import LineTee, Tape
 from verifier.probe.child.uses import USES
@@ -44,7 +44,8 @@ def main(work: Path) -> int:
     if job["lively"]:
         lively.install()
     foreign.install()
-    program.install(tape, str(work / job["data"]))
+    watch = mass.Mass(tape, mode, job["vocab_size"]).watch if job["mass"] else None
+    program.install(tape, str(work / job["data"]), watch)
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)  # type: ignore[assignment]
     virtual = clock.install()

@@ -6,6 +6,7 @@ one, also where a packed script executes its own payload. No other source is cha
 
 from __future__ import annotations
 
+import ast
 import builtins
 import importlib.machinery
 import linecache
@@ -16,18 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from verifier.grammar import downgrade
+from verifier.probe.child.rewrite import WATCH, Watcher, rewrite
 from verifier.probe.child.tape import Tape
 from verifier.probe.child.uses import used
 
 _wrapped = 0
-_plain_exec = builtins.exec
+_watching = False
+_plain_exec, _plain_compile = builtins.exec, builtins.compile
 
 
 def _compile_text(source: str, name: str, flags: int = 0) -> types.CodeType:
     lower = downgrade(source)
     if lower != source:
         used("grammar 3.12 on 3.11")
-    return compile(lower, name, "exec", flags=flags, dont_inherit=True)
+    tree = _plain_compile(lower, name, "exec", flags=flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    return _plain_compile(rewrite(tree, _watching), name, "exec", flags=flags, dont_inherit=True)
 
 
 def _register(source: str) -> str:
@@ -39,9 +43,13 @@ def _register(source: str) -> str:
     return name
 
 
-def install(tape: Tape, data_folder: str) -> None:
+def install(tape: Tape, data_folder: str, watch: Watcher | None) -> None:
     """Hook `exec`, `compile` and module loading for the grammar, and `open` for the order tape."""
-    plain_compile = builtins.compile
+    global _watching
+    _watching = watch is not None
+    if watch is not None:
+        setattr(builtins, WATCH, watch)
+    folder = str(Path(data_folder).parent)
 
     def text_of(source: Any) -> str | None:
         if isinstance(source, bytes | bytearray | memoryview):
@@ -60,9 +68,10 @@ def install(tape: Tape, data_folder: str) -> None:
 
     def run_compile(source: Any, filename: Any, mode: str, *args: Any, **kwargs: Any) -> Any:
         text = text_of(source) if mode == "exec" else None
-        if text is not None and sys._getframe(1).f_code.co_filename.startswith((str(Path(data_folder).parent), "<wrapped")):
-            return plain_compile(downgrade(text), _register(text), mode, *args, **kwargs)
-        return plain_compile(source, filename, mode, *args, **kwargs)
+        own = sys._getframe(1).f_code.co_filename.startswith((folder, "<wrapped"))
+        if text is not None and own:
+            return _compile_text(text, _register(text))
+        return _plain_compile(source, filename, mode, *args, **kwargs)
 
     builtins.exec = run_exec
     builtins.compile = run_compile
@@ -71,7 +80,7 @@ def install(tape: Tape, data_folder: str) -> None:
     plain_code = loader.source_to_code
 
     def source_to_code(self: Any, data: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(data, bytes) and str(path).startswith(str(Path(data_folder).parent)):
+        if isinstance(data, bytes) and str(path).startswith(folder):
             return _compile_text(data.decode("utf-8-sig"), str(path))
         return plain_code(self, data, path, *args, **kwargs)
 

@@ -29,6 +29,8 @@ from verifier.probe.child.tape import Tape, runs
 
 AT = "_pgolf_at"
 """Attribute: LongTensor of stream positions, same shape as the tensor, -1 where unknown."""
+PURE = "_pgolf_pure"
+"""Attribute: True while values are what a cross entropy gave, only moved, cast or masked."""
 TERMS = "_pgolf_terms"
 """Attribute: numbers of the score events that a loss is made of."""
 
@@ -38,6 +40,7 @@ SHAPE_OPS = frozenset(
     "view_as reshape_as movedim swapaxes t flip roll tile repeat_interleave broadcast_to pad ravel diagonal "
     "unfold take_along_dim tensor_split hsplit vsplit __iter__".split()
 )
+KEEPS_VALUE = frozenset("to float double clone detach contiguous cpu type mul __mul__ masked_fill alias".split())
 MIXING = frozenset(
     "softmax log_softmax cumsum cumprod logcumsumexp cummax cummin sort argsort topk matmul mm bmm linear "
     "layer_norm rms_norm conv1d scaled_dot_product_attention einsum zeros_like ones_like full_like empty_like "
@@ -99,7 +102,7 @@ class Shadow(TorchFunctionMode):
 
     # ---- where values are born ------------------------------------------------------------------
 
-    def _find(self, ids: Any) -> Tensor | None:
+    def find(self, ids: Any) -> Tensor | None:
         """Stream positions of a tensor of token ids, or None."""
         if not isinstance(ids, Tensor) or ids.is_floating_point() or ids.dtype == torch.bool:
             return None
@@ -110,16 +113,17 @@ class Shadow(TorchFunctionMode):
 
     def _cross_entropy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target = args[1] if len(args) > 1 else kwargs.get("target")
-        at = self._find(target)
+        at = self.find(target)
         out = func(*args, **kwargs)
         if at is None:
             return out
         if out.shape == at.shape:
             setattr(out, AT, at)
+            setattr(out, PURE, True)
             return out
         with torch.no_grad():
             each = func(*args, **{**kwargs, "reduction": "none", "reduce": None, "size_average": None})
-        event = self._score(at, each, f"{func.__name__}:mean", out.requires_grad)
+        event = self._score(at, each, f"{func.__name__}:mean", out.requires_grad, pure=True)
         setattr(out, TERMS, (event,))
         return out
 
@@ -130,7 +134,7 @@ class Shadow(TorchFunctionMode):
         if _at(source) is not None:
             setattr(out, AT, func(_at(source), *args[1:], **kwargs))
         elif isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
-            at = self._find(index)
+            at = self.find(index)
             if at is not None:
                 setattr(out, AT, at)
         return out
@@ -142,10 +146,11 @@ class Shadow(TorchFunctionMode):
         if at is not None:
             if isinstance(out, Tensor):
                 setattr(out, AT, at[index])
+                _carry_pure(source, out)
             return out
         if isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
             if isinstance(index, tuple) and index and isinstance(index[-1], Tensor):
-                found = self._find(index[-1])
+                found = self.find(index[-1])
                 if found is not None and out.shape == found.shape:
                     setattr(out, AT, found)
             elif isinstance(index, Tensor) and out.ndim == index.ndim + 1:
@@ -159,7 +164,7 @@ class Shadow(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _forward(self, ids: Any) -> None:
-        at = self._find(ids)
+        at = self.find(ids)
         if at is not None:
             self._tape.write("forward", site=self._tape.site(), at=runs(at.numpy()))
 
@@ -193,6 +198,7 @@ class Shadow(TorchFunctionMode):
             return
         if isinstance(out, Tensor) and isinstance(at, Tensor) and at.shape == out.shape:
             setattr(out, AT, at)
+            _carry_pure(args[0], out)
         elif isinstance(out, list | tuple):
             for piece, piece_at in zip(out, at, strict=False):
                 if isinstance(piece, Tensor):
@@ -218,6 +224,8 @@ class Shadow(TorchFunctionMode):
         elif name in ("masked_fill", "masked_fill_") and len(args) > 1:
             at = torch.where(args[1].expand(out.shape), -1, at)
         setattr(out, AT, at)
+        if name in KEEPS_VALUE and (name not in ("mul", "__mul__") or _is_mask(args)):
+            _carry_pure(source, out)
 
     def _setitem(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target, index, value = args
@@ -228,6 +236,7 @@ class Shadow(TorchFunctionMode):
         at = torch.full(target.shape, -1, dtype=torch.int64) if old is None else old.clone()
         at[index] = -1 if new is None else new
         setattr(target, AT, at)
+        _carry_pure(value, target)
         return result
 
     def _copy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -256,11 +265,12 @@ class Shadow(TorchFunctionMode):
         """The numpy side's way onto the tape."""
         self._tape.score(at.reshape(-1), np.asarray(values, dtype=np.float64).reshape(-1), how)
 
-    def _score(self, at: Any, values: Tensor, how: str, learns: bool) -> int:
+    def _score(self, at: Any, values: Tensor, how: str, learns: bool, pure: bool = False) -> int:
+        pure = pure or PURE in values.__dict__
         flat = values.detach().reshape(-1).to(torch.float64)
         if self._fresh_steps:
             self._check_weights()
-        return self._tape.score(at.reshape(-1).numpy(), flat.numpy(), how, learns=learns)
+        return self._tape.score(at.reshape(-1).numpy(), flat.numpy(), how, learns=learns, pure=pure)
 
     # ---- learning -------------------------------------------------------------------------------
 
@@ -318,9 +328,25 @@ class Shadow(TorchFunctionMode):
                 changed += 1
         self._tape.write("weights", site=self._tape.site(), same=same, changed=changed)
 
-    def new_stage(self) -> None:
-        """Ask for a fresh look at stepped weights at the next score."""
-        self._fresh_steps = bool(self._stepped)
+    def mute(self) -> None:
+        """Write nothing any more: this process is a copy that will be thrown away."""
+        self._tape = _Mute()
+
+
+class _Mute(Tape):
+    """A tape that keeps nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def write(self, kind: str, **fields: Any) -> int:
+        return 0
+
+    def score(self, positions: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
+        return 0
+
+    def site(self) -> int:
+        return 0
 
 
 def install(mode: Shadow) -> None:
@@ -355,6 +381,19 @@ def install(mode: Shadow) -> None:
 
 def _at(value: Any) -> Tensor | None:
     return value.__dict__.get(AT) if isinstance(value, Tensor) else None
+
+
+def _carry_pure(source: Any, out: Tensor) -> None:
+    if isinstance(source, Tensor) and PURE in source.__dict__:
+        setattr(out, PURE, True)
+    elif PURE in out.__dict__:
+        delattr(out, PURE)
+
+
+def _is_mask(args: tuple[Any, ...]) -> bool:
+    """Whether a product only keeps or drops values."""
+    factors = [each for each in args if isinstance(each, Tensor) and AT not in each.__dict__]
+    return all(bool(((f == 0) | (f == 1)).all()) for f in factors) and all(isinstance(e, Tensor) for e in args)
 
 
 def _at_or_unknown(value: Any) -> Tensor:

@@ -1,0 +1,116 @@
+"""E1: a reported loss under the exact entropy of the stream it was measured on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from verifier.checks import check
+from verifier.checks.probe_base import no_base, stage_where
+from verifier.evidence import Evidence
+from verifier.finding import Grade, Outcome, failed, passed, unverified, warned
+from verifier.probe.floor import Floor, floor_of_print, floor_of_scores
+from verifier.probe.passes import Pass
+from verifier.probe.record import ProbeRecord, Run
+from verifier.probe.scale import SEQ_LEN
+
+REPEATS = 4
+"""How often a position may enter a printed mean that the ledger could not take apart: a window slides by
+at least a quarter of its length at audit scale."""
+SAME_BYTES = 1e-3
+"""Relative gap between implied and true bytes a token up to which a printed mean is over the whole stream."""
+
+
+@check("E1-floor", title="no loss under the entropy of its stream", grade=Grade.PROBED, rules=("C1", "C2", "C3", "C4"))
+def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
+    """A loss below the entropy of the stream cannot come from a legal predictor, except with odds of 2^-64.
+
+    The validation stream is drawn from a source that the verifier knows exactly: documents of ids drawn
+    independently and uniformly from an alphabet A, with a seed that the submission cannot know. For every
+    predictor that uses only the past (C1), gives probabilities that sum to one (C2), scores before it
+    learns (C3) and scores once (C4), the product of p(x)/Q(x) over the tokens is a non-negative martingale
+    that starts at 1, so by Ville's inequality it reaches 2^b with probability at most 2^-b. The gain in
+    bits is the sum of (-ln Q(x) - loss) / ln 2 over the positions, each position's first score once.
+
+    FAIL: the gain is at least 64 bits, plus log2 R for the R numbers that were tried. Where the ledger
+    could not take the printed mean apart, rounding, k possible repeats (threshold k(64 + log2 k)) and a
+    dropped tail are paid for, and the bytes implied by the printed pair must be those of the whole stream.
+
+    Cannot see: a leak smaller than the model's own excess over the floor (the PASS says how small), a
+    cache that cheats only at a size that the audit does not reach, a mechanism that is off at this scale.
+
+    Illegal: scoring positions on which a delta was optimised (#1176, #1229, #1430). Legal contrast:
+    score a chunk, then learn from it (#549), which stays above the floor on any random stream.
+
+    Source: #1017 (the four conditions); Ville, 1939; the rule book's P11.
+    """
+    record = evidence.probes
+    if record is None or record.base is None:
+        return no_base(record)
+    streams = [run for run in record.runs if run.name in ("uniform", "small alphabet")]
+    numbers = max(1, sum(len(run.passes) for run in streams))
+    return [_one_stream(evidence, record, run, numbers) for run in streams]
+
+
+def _one_stream(evidence: Evidence, record: ProbeRecord, run: Run, numbers: int) -> Outcome:
+    head = record.headline_pass(run)
+    if head is None:
+        why = run.reason or "no loss was printed"
+        return unverified(f"{run.name}: no number to hold against the floor: {run.status}, {why}", stream=run.name)
+    if head.reconciled:
+        floor = floor_of_scores(head, run.stream, numbers)
+        sound = True
+    else:
+        floor = floor_of_print(head, run.stream, numbers, REPEATS, SEQ_LEN)
+        sound = _whole_stream(head, run)
+    facts = _facts(run, head, floor)
+    place = stage_where(evidence, run, head)
+    if not floor.broken:
+        return replace(passed(_above(run, head, floor), **facts), where=place)
+    if sound:
+        message = (
+            f"{floor.gain_bits:,.0f} bits under the floor: {head.label} is {floor.loss_nats:.5f} nats a token on "
+            f"the {run.name} stream, whose entropy is {floor.floor_nats:.5f} ({floor.tokens:,} tokens); "
+            f"odds of this from a legal predictor: at most 2^-{floor.gain_bits - math.log2(numbers):,.0f}"
+        )
+        return replace(failed(message, **facts), where=place, replayable=True)
+    return warned(
+        f"{head.label} prints {head.loss_nats:.5f} on the {run.name} stream (entropy {floor.floor_nats:.5f}), but the "
+        "number is no mean of recorded scores and its bytes are not the stream's: the average may be wrong instead",
+        *place,
+        **facts,
+    )
+
+
+def _above(run: Run, head: Pass, floor: Floor) -> str:
+    return (
+        f"{floor.loss_nats - floor.floor_nats:+.5f} nats over the floor on the {run.name} stream "
+        f"({head.label} {floor.loss_nats:.5f}, entropy {floor.floor_nats:.5f}, {floor.tokens:,} tokens); "
+        f"a mean leak under {floor.sensitivity_nats:.5f} nats a token would not show"
+    )
+
+
+def _facts(run: Run, head: Pass, floor: Floor) -> dict[str, object]:
+    return {
+        "stream": run.name,
+        "label": head.label,
+        "gain_bits": round(floor.gain_bits, 3) if math.isfinite(floor.gain_bits) else None,
+        "threshold_bits": round(floor.threshold_bits, 3),
+        "p_value_log2": -round(floor.gain_bits, 3) if floor.broken else None,
+        "tokens": floor.tokens,
+        "floor_nats": floor.floor_nats,
+        "loss_nats": floor.loss_nats if math.isfinite(floor.loss_nats) else None,
+        "once_each": floor.once_each,
+        "sensitivity_nats": floor.sensitivity_nats if math.isfinite(floor.sensitivity_nats) else None,
+    }
+
+
+def _whole_stream(head: Pass, run: Run) -> bool:
+    """Whether the printed pair implies the bytes a token of the whole stream."""
+    if not head.val_bpb:
+        return False
+    implied = head.loss_nats / math.log(2) / head.val_bpb
+    true = float(run.true_bytes.sum()) / run.stream.targets
+    return abs(implied / true - 1.0) <= SAME_BYTES
+

@@ -1,0 +1,94 @@
+"""The entropy floor: how far a score may fall below the source's entropy before it proves a breach.
+
+For a source Q that is known exactly and any predictor p that keeps C1 to C4, the product over positions
+of p(x)/Q(x) is a non-negative martingale that starts at 1. By Ville's inequality the chance that it ever
+reaches 2^b is at most 2^-b. In bits: gain = sum(-ln Q(x) + ln p(x)) / ln 2 exceeds b with probability at
+most 2^-b. Every price that keeps this sentence true is paid here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from verifier.probe.passes import Pass
+from verifier.probe.stream import Stream
+
+THRESHOLD_BITS = 64.0
+"""A false accusation has odds of at most 2^-64."""
+
+FLOAT32_SCORE = 2e-6
+"""Nats by which one score may be off because the script worked in float32 (seen: below 1e-6)."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """One reported number against its stream's entropy."""
+
+    gain_bits: float
+    """Bits below the floor, after every deduction; negative when the number lies above it."""
+    threshold_bits: float
+    tokens: int
+    """Positions that entered the sum, each once."""
+    floor_nats: float
+    """Mean of -ln Q over these positions."""
+    loss_nats: float
+    """Mean score over these positions."""
+    once_each: bool
+    """True when the ledger gave each position's first score; False when only the printed mean is known."""
+
+    @property
+    def broken(self) -> bool:
+        return self.gain_bits >= self.threshold_bits
+
+    @property
+    def sensitivity_nats(self) -> float:
+        """The smallest mean leak per token that this number would have shown."""
+        return max(0.0, self.loss_nats - self.floor_nats) + self.threshold_bits * math.log(2) / self.tokens
+
+
+def floor_of_scores(reported: Pass, stream: Stream, numbers: int) -> Floor:
+    """The floor over the captured first score of each position. `numbers` is how many numbers were tried."""
+    committed = reported.committed(stream.ids.size)
+    scored = committed.scored
+    scored[0] = False
+    nats = stream.code_length_nats()[scored]
+    losses = committed.values[scored]
+    # What is no number proves nothing, and float32 may have rounded each score in the script's favour.
+    gain = float(np.where(np.isfinite(losses), nats - losses - FLOAT32_SCORE, -np.inf).sum()) / math.log(2)
+    tokens = int(scored.sum())
+    return Floor(
+        gain_bits=gain,
+        threshold_bits=threshold_bits(numbers),
+        tokens=tokens,
+        floor_nats=float(nats.mean()) if tokens else math.nan,
+        loss_nats=float(losses.mean()) if tokens else math.nan,
+        once_each=True,
+    )
+
+
+def floor_of_print(reported: Pass, stream: Stream, numbers: int, repeats: int, dropped: int) -> Floor:
+    """The floor over the printed mean alone.
+
+    `repeats` bounds how often a position may have entered the mean, and `dropped` how many positions a
+    tolerated tail may have left out; the printed digits cost half a unit of the last one.
+    """
+    tokens = max(stream.targets - dropped, 1)
+    rounded = reported.loss_nats + 0.5 * 10.0**-reported.loss_digits + FLOAT32_SCORE
+    gain = tokens * (stream.entropy_nats - rounded) / math.log(2)
+    return Floor(
+        gain_bits=gain,
+        threshold_bits=threshold_bits(numbers, repeats),
+        tokens=tokens,
+        floor_nats=stream.entropy_nats,
+        loss_nats=reported.loss_nats,
+        once_each=False,
+    )
+
+
+def threshold_bits(numbers: int, repeats: int = 1) -> float:
+    """64 bits, and log2 R more for R reported numbers; k(64 + log2 k) where a position may count k times."""
+    base = THRESHOLD_BITS + math.log2(max(numbers, 1))
+    return repeats * (base + math.log2(repeats)) if repeats > 1 else base

@@ -1,0 +1,166 @@
+"""Which earlier scores moved when later tokens changed, and what happened on the tape before that.
+
+A score is judged twice: it must lie before the changed block in the stream, and it must have been
+committed no later than the block was. Only a score that breaks both orders is counted, so a submission
+that sorts documents, or learns from what it has already scored, is not accused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.probe.passes import Committed, Pass
+from verifier.probe.record import Run
+from verifier.probe.tapefile import Backward, Forward, Score, Step, Tape, Weights
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The effect of one flip on one pass."""
+
+    moved: NDArray[np.int64]
+    """Positions before the block, committed no later than it, whose score changed."""
+    tested: int
+    """How many such positions there were."""
+    change_nats: NDArray[np.float64]
+    """Absolute change at each of `moved`."""
+    later_moved: int
+    """Positions after the block that changed: the positive control."""
+    later: int
+
+    @property
+    def largest_nats(self) -> float:
+        return float(self.change_nats.max()) if self.moved.size else 0.0
+
+    @property
+    def first(self) -> int | None:
+        return int(self.moved.min()) if self.moved.size else None
+
+    @property
+    def last(self) -> int | None:
+        return int(self.moved.max()) if self.moved.size else None
+
+
+def influence(base: Committed, flipped: Committed, block: range) -> Influence:
+    """Compare the first commits of two runs of which one had `block` redrawn."""
+    both = base.scored & flipped.scored
+    positions = np.arange(base.values.size)
+    inside = (positions >= block.start) & (positions < block.stop) & both
+    # The block is known to the script from its first commit on.
+    known = int(base.order[inside].min()) if bool(inside.any()) else np.iinfo(np.int64).max
+    differs = both & (base.values != flipped.values)
+    early = both & (positions < block.start) & (base.order <= known)
+    late = both & (positions >= block.stop)
+    moved = np.flatnonzero(early & differs)
+    return Influence(
+        moved=moved,
+        tested=int(early.sum()),
+        change_nats=np.abs(base.values[moved] - flipped.values[moved]),
+        later_moved=int((late & differs).sum()),
+        later=int(late.sum()),
+    )
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Validation positions that were learned from before a pass scored them."""
+
+    stage: str
+    """`before` the pass began, or `within` it."""
+    positions: NDArray[np.int64]
+    steps: tuple[Step, ...]
+    first_backward: Backward
+    tensors: int
+    """Most tensors that one of the steps changed."""
+    weights: Weights | None
+    """What had become of the stepped weights when the next score after the last step was made."""
+
+
+def learned_before_scored(tape: Tape, reported: Pass, stream_size: int) -> tuple[Learning, ...]:
+    """Steps on losses over positions that `reported` had not scored yet, by stage."""
+    committed = reported.committed(stream_size)
+    scores = {event.number: event for event in tape.of(Score)}
+    backwards = {event.number: event for event in tape.of(Backward)}
+    found: dict[str, tuple[NDArray[np.bool_], list[Step], Backward]] = {}
+    calls = {tape.stacks.get(score.site, ())[:2] for score in reported.scores}
+    for step in tape.of(Step):
+        for number in step.backward:
+            backward = backwards.get(number)
+            if backward is None:
+                continue
+            same_call = len(calls) == 1 and tape.stacks.get(backward.site, ())[:2] in calls
+            stage = "within" if same_call or backward.number > reported.first_event else "before"
+            unscored = _unscored(backward, scores, committed)
+            if not bool(unscored.any()):
+                continue
+            mask, steps, first = found.setdefault(stage, (np.zeros(stream_size, dtype=bool), [], backward))
+            mask |= unscored
+            if not steps or steps[-1] is not step:
+                steps.append(step)
+            found[stage] = (mask, steps, first)
+    return tuple(
+        Learning(
+            stage,
+            np.flatnonzero(mask),
+            tuple(steps),
+            first,
+            max(step.tensors for step in steps),
+            next((w for w in tape.of(Weights) if w.number > steps[-1].number), None),
+        )
+        for stage, (mask, steps, first) in found.items()
+    )
+
+
+def _unscored(backward: Backward, scores: dict[int, Score], committed: Committed) -> NDArray[np.bool_]:
+    """Positions in the loss behind `backward` that the pass commits only later."""
+    mask = np.zeros(committed.order.size, dtype=bool)
+    for number in backward.scores:
+        score = scores.get(number)
+        if score is not None:
+            mask[score.positions] = True
+    return mask & committed.scored & (committed.order > backward.number)
+
+
+@dataclass(frozen=True)
+class Unreported:
+    """Validation ids that went through the model between two reports without being reported."""
+
+    positions: int
+    ranges: tuple[tuple[int, int], ...]
+    first: Forward
+
+
+def unreported_reads(tape: Tape, run: Run, start: int, stop: int) -> Unreported | None:
+    """Forward passes over validation ids between events `start` and `stop` that fed no printed number."""
+    reported = {score.number for each in run.passes for score in each.scores}
+    events = [e for e in tape.events if start < e.number < stop and isinstance(e, Forward | Score | Backward)]
+    unused: list[Forward] = []
+    for at, event in enumerate(events):
+        if not isinstance(event, Forward):
+            continue
+        following = events[at + 1 : at + 6]
+        used = False
+        for later in following:
+            if isinstance(later, Forward):
+                break
+            if isinstance(later, Backward) or later.number in reported:
+                used = True
+                break
+        if not used:
+            unused.append(event)
+    if not unused:
+        return None
+    covered = sorted(r for event in unused for r in event.ranges)
+    return Unreported(_length(covered), tuple(covered[:16]), unused[0])
+
+
+def _length(ranges: list[tuple[int, int]]) -> int:
+    total, reach = 0, -1
+    for start, stop in ranges:
+        start = max(start, reach)
+        if stop > start:
+            total, reach = total + stop - start, stop
+    return total
