@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*)
@@ -25,6 +27,13 @@ _TOKEN = re.compile(
 _QUOTES = ("'", '"', "'''", '"""')
 _MAX_NESTING = 12
 _REBINDS_CHR = re.compile(r"\bchr\s*(?:=(?!=)|:=)|\b(?:def|class|as|import|global|nonlocal|for)\s+chr\b")
+
+
+class Parsed(NamedTuple):
+    """A syntax tree and the lowest grammar that its source needs, `3.11` or `3.12`."""
+
+    tree: ast.Module
+    grammar: str
 
 
 class _NotPossible(Exception):
@@ -72,25 +81,22 @@ class _Code:
 _Chunk = _Plain | _Formatted | _Code
 
 
-def parse(source: str) -> ast.Module | None:
-    """The syntax tree on the running interpreter, PEP 701 included, or None when it does not parse."""
-    try:
-        return parse_or_raise(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+def parse(source: str) -> Parsed:
+    """The syntax tree of 3.11 or 3.12 source, without the warnings that foreign code would print.
 
-
-def parse_or_raise(source: str) -> ast.Module:
-    """Like `ast.parse(downgrade(source))`, without the warnings that foreign code would print."""
+    Raises what `ast.parse` raises: SyntaxError, ValueError, RecursionError or MemoryError.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(source)
+            tree = ast.parse(source)
         except SyntaxError:
             rewritten = rewrite(source)
             if rewritten == source:
                 raise
-            return ast.parse(rewritten)
+            return Parsed(ast.parse(rewritten), "3.12")
+    plain = sys.version_info < (3, 12) or rewrite(source) == source
+    return Parsed(tree, "3.11" if plain else "3.12")
 
 
 def downgrade(source: str) -> str:

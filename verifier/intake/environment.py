@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verifier.grammar import parse
+from verifier.intake.syntax import Broken, Syntax, syntax_of
 
 
 class EnvType(StrEnum):
@@ -50,10 +50,10 @@ _FLAGS = {"0", "1", "true", "false", "yes", "no", "on", "off", ""}
 
 def environment_reads(source: str) -> dict[str, EnvRead]:
     """Every variable that the script reads by a literal name, in order of first reading."""
-    tree = parse(source)
-    if tree is None:
+    syntax = syntax_of(source)
+    if isinstance(syntax, Broken):
         return {}
-    finder = _Finder(tree)
+    finder = _Finder(syntax)
     reads: dict[str, EnvRead] = {}
     for read in sorted(finder.reads(), key=lambda each: (each.line, each.name)):
         old = reads.get(read.name)
@@ -63,23 +63,22 @@ def environment_reads(source: str) -> dict[str, EnvRead]:
 
 
 class _Finder:
-    def __init__(self, tree: ast.Module) -> None:
-        self.tree = tree
-        self.parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    def __init__(self, syntax: Syntax) -> None:
+        self.nodes, self.parents = syntax.nodes, syntax.parents
         self.environs, self.getenvs, self.modules = {"environ"}, {"getenv"}, {"os"}
         self.constants: dict[str, str] = {}
         self._learn_aliases()
         self.helpers = self._helpers()
 
     def _learn_aliases(self) -> None:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             match node:
                 case ast.Import(names=names):
                     self.modules |= {n.asname for n in names if n.name == "os" and n.asname}
                 case ast.ImportFrom(module="os", names=names):
                     self.environs |= {n.asname or n.name for n in names if n.name == "environ"}
                     self.getenvs |= {n.asname or n.name for n in names if n.name == "getenv"}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if (
                 isinstance(node, ast.Assign)
                 and len(node.targets) == 1
@@ -129,7 +128,7 @@ class _Finder:
 
     def _helpers(self) -> dict[str, _Helper]:
         found: dict[str, _Helper] = {}
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             arguments: ast.arguments
             if isinstance(node, ast.FunctionDef):
                 name, arguments, body = node.name, node.args, list(ast.walk(node))
@@ -163,7 +162,7 @@ class _Finder:
         return found
 
     def reads(self) -> Iterator[EnvRead]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             line = getattr(node, "lineno", 0)
             if (read := self._read(node)) is not None:
                 name = self._name(read[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from verifier.grammar import parse
+from verifier.intake.syntax import Broken, syntax_of
 
 RULER = "=" * 100
 _FEWEST_LINES = 3
@@ -45,7 +45,7 @@ def find_listing(lines: list[str]) -> Listing | None:
     if last - first < _FEWEST_LINES and not start.startswith(("import", "exec", "from")):
         return None
     text = "\n".join(lines[first:last])
-    if parse(text) is None:
+    if isinstance(syntax_of(text), Broken):
         return None
     return Listing(first + 1, last, hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest())
 

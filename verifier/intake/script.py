@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 
 from verifier.finding import Where
-from verifier.grammar import parse_or_raise, rewrite
 from verifier.intake.folder import Folder
+from verifier.intake.syntax import Broken, syntax_of
 from verifier.intake.text import decode_python
 from verifier.intake.wrapper import open_wrapper
 from verifier.submission import Problem, Script
@@ -68,7 +68,7 @@ def read_script(folder: Folder) -> ScriptFile:
         problems.append(Problem("script-encoding", message, Where(path)))
     opened = open_wrapper(decoded.text, path)
     problems += opened.problems
-    grammar, problem = grammar_of(opened.source, path)
+    grammar, problem = _grammar(opened.source, path)
     if problem is not None:
         problems.append(problem)
     script = Script(
@@ -84,19 +84,14 @@ def read_script(folder: Folder) -> ScriptFile:
     return ScriptFile(script, tuple(problems))
 
 
-def grammar_of(source: str, path: str) -> tuple[str, Problem | None]:
+def _grammar(source: str, path: str) -> tuple[str, Problem | None]:
     """The lowest Python grammar that parses the source, and the syntax error when there is none."""
-    try:
-        parse_or_raise(source)
-    except SyntaxError as error:
-        line = error.lineno
-        excerpt = (error.text or "").strip()[:160] or None
-        message = f"{path}:{line} is not Python 3.11 or 3.12: {error.msg}. Fix the syntax"
-        return "none", Problem("script-syntax", message, Where(path, line, excerpt), fatal=True)
-    except (ValueError, RecursionError, MemoryError) as error:
-        message = f"{path} cannot be parsed: {error or type(error).__name__}. Ship plain Python source"
-        return "none", Problem("script-syntax", message, Where(path), fatal=True)
-    return ("3.11" if rewrite(source) == source else "3.12"), None
+    syntax = syntax_of(source)
+    if not isinstance(syntax, Broken):
+        return syntax.grammar, None
+    where = Where(path, syntax.line, syntax.excerpt)
+    message = f"{where} is not Python 3.11 or 3.12: {syntax.message}. Fix the syntax"
+    return "none", Problem("script-syntax", message, where, fatal=True)
 
 
 def _choose(folder: Folder) -> tuple[str | None, list[Problem]]:
@@ -137,6 +132,8 @@ def _rank(folder: Folder, path: str) -> tuple[int, int, int, str]:
 def _siblings(folder: Folder, path: str, source: str) -> tuple[str, ...]:
     """Shipped files that the script names, and those that these name in turn."""
     others = {f.path for f in folder.files if f.path != path and f.path.lower().endswith(_COMPANION_SUFFIXES)}
+    if not others:
+        return ()
     named: list[str] = []
     queue = [source]
     while queue and len(named) < _MAX_SIBLINGS:
@@ -158,11 +155,10 @@ def _siblings(folder: Folder, path: str, source: str) -> tuple[str, ...]:
 def _mentions(source: str) -> set[str]:
     """Imported modules, and the last path component of every short string."""
     found: set[str] = set()
-    try:
-        tree = parse_or_raise(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    syntax = syntax_of(source)
+    if isinstance(syntax, Broken):
         return set(re.findall(r"[\w.-]+\.(?:py|c|cpp|cu|json|txt|model|npz)\b", source))
-    for node in ast.walk(tree):
+    for node in syntax.nodes:
         match node:
             case ast.Import(names=names):
                 found |= {alias.name for alias in names}

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from verifier.finding import Where
-from verifier.grammar import parse
 from verifier.intake.codec import TooLarge, Unreadable
 from verifier.intake.fold import Folded, Scope, Unknown
+from verifier.intake.syntax import Broken, Syntax, syntax_of
 from verifier.intake.text import decode_python
 from verifier.submission import Problem
 
@@ -35,6 +35,8 @@ _WRITERS = {"write", "write_text", "write_bytes", "writelines"}
 _LONG_LITERAL = 200  # characters; longer literals are payload, not code
 _BLOB_SHARE = 0.5  # a script that is mostly one literal and executes something is a wrapper
 _PROGRAM_LINES = 5
+_DENSE = 60  # characters without a blank: base-encoded text, never prose
+_SMALLEST_PAYLOAD = 400
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ def open_wrapper(source: str, path: str) -> Opened:
     names: list[str] = []
     problems: list[Problem] = []
     for _ in range(_MAX_NESTING):
-        tree = parse(source)
-        if tree is None or not any(_looks_packed(node) for node in ast.walk(tree)):
+        syntax = syntax_of(source)
+        if isinstance(syntax, Broken) or not _looks_packed(syntax):
             break
-        payload, found = _find_payload(tree, path)
+        payload, found = _find_payload(syntax.tree, path)
         problems += found
-        rest = _code_outside_literals(source, tree)
+        rest = len(source) - sum(_literal_lengths(syntax))
         if payload is None:
-            if not found and _is_mostly_literal(source, tree):
+            if not found and _is_mostly_literal(source, syntax):
                 problems.append(
                     Problem(
                         "wrapper-closed",
@@ -92,14 +94,16 @@ def open_wrapper(source: str, path: str) -> Opened:
     return Opened(source, " > ".join(names) or None, tuple(problems))
 
 
-def _looks_packed(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, str | bytes)
-        and len(node.value) > _LONG_LITERAL
-        or isinstance(node, ast.Call)
-        and _called(node) in ("exec", "fromhex", "decompress")
-    )
+def _looks_packed(syntax: Syntax) -> bool:
+    """True when the script executes text, or carries enough dense literal to hide a program."""
+    dense = 0
+    for node in syntax.nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("exec", "eval"):
+            return True
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= _DENSE:
+            head = node.value[:_DENSE]
+            dense += len(node.value) if len(head.split()) == 1 else 0
+    return dense >= _SMALLEST_PAYLOAD
 
 
 def _called(node: ast.Call) -> str:
@@ -153,7 +157,7 @@ def _as_program(folded: Folded, line: int, executed: bool) -> _Payload | None:
         value = decoded.text
     if not isinstance(value, str) or (not executed and value.count("\n") < _PROGRAM_LINES):
         return None
-    if not executed and parse(value) is None:
+    if not executed and isinstance(syntax_of(value), Broken):
         return None
     return _Payload(value.replace("\r\n", "\n").removeprefix("\ufeff"), folded.layers, line, executed)
 
@@ -198,20 +202,16 @@ def _arguments(call: ast.Call) -> Iterator[ast.expr]:
     yield from (each.value for each in call.keywords if each.arg in ("source", "data", "init_globals"))
 
 
-def _code_outside_literals(source: str, tree: ast.Module) -> int:
-    return len(source) - sum(_literal_lengths(tree))
-
-
-def _literal_lengths(tree: ast.Module) -> list[int]:
+def _literal_lengths(syntax: Syntax) -> list[int]:
     return [
         len(node.value)
-        for node in ast.walk(tree)
+        for node in syntax.nodes
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str | bytes)
         and len(node.value) > _LONG_LITERAL
     ]
 
 
-def _is_mostly_literal(source: str, tree: ast.Module) -> bool:
-    executes = any(isinstance(node, ast.Call) and _called(node) in _EXECUTORS for node in ast.walk(tree))
-    return executes and sum(_literal_lengths(tree)) > _BLOB_SHARE * len(source)
+def _is_mostly_literal(source: str, syntax: Syntax) -> bool:
+    executes = any(isinstance(node, ast.Call) and _called(node) in _EXECUTORS for node in syntax.nodes)
+    return executes and sum(_literal_lengths(syntax)) > _BLOB_SHARE * len(source)
