@@ -106,11 +106,14 @@ def downgrade(source: str) -> str:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            ast.parse(source)
-            return source
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return rewrite(source)
+        for spelling in (str, rewrite):
+            candidate = spelling(source)
+            try:
+                ast.parse(candidate)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            return candidate
+    return source
 
 
 def rewrite(source: str) -> str:
@@ -126,8 +129,10 @@ def rewrite(source: str) -> str:
                 continue
             if _REBINDS_CHR.search(source):
                 return source
-            text = _string(chunk, (), False)
+            text = _string(chunk)
             out.append(text + "\\\n" * (chunk.raw.count("\n") - text.count("\n")))
+        if out and out[-1].endswith("\\\n"):
+            out.append("\n")  # a continuation may not be the end of a file
         return "".join(out)
     except (_NotPossible, RecursionError, SyntaxError, ValueError):
         return source
@@ -283,7 +288,7 @@ def _is_old(string: _Formatted) -> bool:
     return True
 
 
-def _string(string: _Formatted, outer: tuple[str, ...], adjacent: bool) -> str:
+def _string(string: _Formatted, outer: tuple[str, ...] = ()) -> str:
     """Spell an f-string for 3.11 inside the given enclosing quotes."""
     others = [quote for quote in _QUOTES if quote != string.quote]
     for quote in (string.quote, *others):
@@ -372,7 +377,7 @@ def _expression(chunks: tuple[_Chunk, ...], inside: tuple[str, ...]) -> str:
             continue
         adjacent = any(_is_adjacent(chunks, index, step) for step in (-1, 1))
         text = (
-            _string(chunk, inside, adjacent)
+            _string(chunk, inside)
             if isinstance(chunk, _Formatted)
             else _plain(chunk, inside, adjacent)
         )

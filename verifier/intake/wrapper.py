@@ -36,7 +36,8 @@ _LONG_LITERAL = 200  # characters; longer literals are payload, not code
 _BLOB_SHARE = 0.5  # a script that is mostly one literal and executes something is a wrapper
 _PROGRAM_LINES = 5
 _DENSE = 60  # characters without a blank: base-encoded text, never prose
-_SMALLEST_PAYLOAD = 400
+_SMALLEST_PAYLOAD = 200
+_WRAPPER_CODE = 2_000  # characters; a script with more beside its payload does something of its own
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def open_wrapper(source: str, path: str) -> Opened:
                     )
                 )
             break
-        if len(payload.text) <= rest:
+        if max(len(payload.text), _WRAPPER_CODE) <= rest:
             problems.append(
                 Problem(
                     "packed-part",
@@ -88,7 +89,7 @@ def open_wrapper(source: str, path: str) -> Opened:
                 )
             )
             break
-        partial = "(partial)" if rest > 2_000 else ""
+        partial = "(partial)" if rest > _WRAPPER_CODE else ""
         names.append("+".join(payload.layers) + partial)
         source = payload.text
     return Opened(source, " > ".join(names) or None, tuple(problems))
