@@ -36,7 +36,7 @@ _CONTAINERS = (
     "final_metrics",
 )
 _NOT_HEADLINE = re.compile(
-    r"std|delta|pre_?quant|baseline|prior|target|sota|improv|diagnostic|record|threshold|gain|diff|loss|"
+    r"(?<![a-z])std|delta|pre_?quant|baseline|prior|target|sota|improv|diagnostic|record|threshold|gain|diff|loss|"
     r"retract|previous|base_|parent|control|projected|unquant|seeds?$|per_seed|range|stderr|sem$|var$",
     re.IGNORECASE,
 )

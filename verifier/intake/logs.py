@@ -27,7 +27,7 @@ _SOURCE_LINE = re.compile(
     r"^\s*(?:#|def |class |import |from \w+ import|return\b|if |for |\"\"\")|"
     r"log0?\(|print\(|\bf[\"']|\.append\(|os\.environ"
 )
-_FILE_SEED = re.compile(r"(?:seed[_-]?|(?:^|[_/-])s)(\d{1,6})(?![\d.])", re.IGNORECASE)
+_FILE_SEED = re.compile(r"(?:seed[_-]?|(?:^|[_/-])s)(\d{1,6})(?!\d|\.\d)", re.IGNORECASE)
 _MAX_LINE = 4_000  # characters; real metric lines are below 400
 _MAX_LINES = 2_000_000
 
