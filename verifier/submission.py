@@ -89,6 +89,8 @@ class Claim:
     author: str | None = None
     date: str | None = None
     where: Where | None = None
+    recovered: bool = False
+    """True when the file is not valid JSON and the fields were picked out of the broken text."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,17 @@ class Log:
     sha256: str
     encoding: str
     seed: int | None = None
+    seed_from_name: bool = False
+    """True when the log does not print its seed and the file's name does."""
     metrics: tuple[Metric, ...] = ()
     sizes: tuple[LoggedSize, ...] = ()
     train_ms: float | None = None
     """The last training time: of the stop line if there is one, else of the last step line."""
     train_line: int | None = None
+    train_rounding_ms: float = 0.0
+    """Half a unit of the last printed digit of `train_ms`: 3,000 where the log prints `9.8m`."""
+    stop_line: int | None = None
+    """The `stopping_early` line; None when training ran to its last step."""
     calibration_seconds: float | None = None
     """Data-touching calibration after the step loop (`collected N Hessians in 3.4s`)."""
     calibration_line: int | None = None
@@ -164,6 +172,8 @@ class RunCommand:
     """Where each part was found, strongest source first."""
     conflicts: tuple[str, ...] = ()
     """Variables for which sources disagree, in words."""
+    dropped: tuple[str, ...] = ()
+    """Variables that a source sets but the script never reads, in words."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""The whole folder: what `load_submission` reads, and that no bytes make it raise."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verifier.intake import IntakeError, load_submission
+from verifier.submission import Submission, Track
+
+
+def _codes(submission: Submission) -> set[str]:
+    return {problem.code for problem in submission.problems}
+
+
+def test_a_whole_folder_is_read(small_folder: Path) -> None:
+    submission = load_submission(small_folder)
+    assert submission.problems == ()
+    assert submission.track is Track.TEN_MINUTES
+    assert submission.name == "A small submission"
+    assert submission.script is not None
+    assert (submission.script.path, submission.script.wrapper, submission.script.grammar) == (
+        "train_gpt.py",
+        None,
+        "3.11",
+    )
+    assert submission.claim.val_bpb == 1.11437394
+    (log,) = submission.logs
+    assert (log.seed, log.train_ms, log.world_size, log.val_tokens) == (42, 600058.0, 8, 62021632)
+    assert submission.head_metric_label == "final_int6_sliding_window_exact"
+    assert submission.command.env == {
+        "DATA_PATH": "/data",
+        "SEED": "42",
+        "TTT_ENABLED": "1",
+        "TTT_LR": "0.004",
+    }
+    assert [file.path for file in submission.files] == sorted(p.name for p in small_folder.iterdir())
+    for file in submission.files:
+        assert file.sha256 == hashlib.sha256((small_folder / file.path).read_bytes()).hexdigest()
+
+
+def test_a_missing_folder_a_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    for name, found in (("absent", "nothing"), ("file", "a file"), ("empty", "empty")):
+        with pytest.raises(IntakeError, match=found):
+            load_submission(tmp_path / name)
+
+
+def test_links_pipes_and_deep_folders_are_reported_and_not_followed(
+    small_folder: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.log"
+    secret.write_text("final val_loss:1.0000 val_bpb:0.5000\n")
+    (small_folder / "outside.log").symlink_to(secret)
+    (small_folder / "loop").symlink_to(small_folder)
+    (small_folder / "broken").symlink_to("nowhere")
+    (small_folder / "again.log").symlink_to("train_seed42.log")
+    os.mkfifo(small_folder / "pipe.log")
+    deep = small_folder.joinpath(*["d"] * 20)
+    deep.mkdir(parents=True)
+    (deep / "x.log").write_text("x")
+    submission = load_submission(small_folder)
+    expected = {"symlink-outside", "symlink-folder", "symlink-broken", "not-a-file", "too-deep"}
+    assert _codes(submission) == expected
+    assert [log.path for log in submission.logs] == ["again.log", "train_seed42.log"]
+
+
+def test_a_folder_of_nothing_useful_names_what_is_missing(make_folder: Any) -> None:
+    submission = load_submission(make_folder({"notes.md": "hello"}))
+    assert {"no-json", "no-script", "no-logs"} <= _codes(submission)
+    assert any(problem.fatal for problem in submission.problems)
+    assert submission.name == "submission"
+
+
+def test_the_track_falls_back_to_the_path(tmp_path: Path) -> None:
+    folder = tmp_path / "track_non_record_16mb" / "2026-04-01_x"
+    folder.mkdir(parents=True)
+    (folder / "train_gpt.py").write_text("x = 1\n")
+    assert load_submission(folder).track is Track.NON_RECORD
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from(["submission.json", "train_gpt.py", "train.log", "README.md", "run.sh"]),
+    content=st.one_of(
+        st.binary(max_size=400),
+        st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")),
+        st.lists(
+            st.sampled_from(
+                [
+                    *"{}[]\"':,=\\\n#$()",
+                    "f'",
+                    'f"{',
+                    "val_bpb",
+                    ":1.1",
+                    "seed",
+                    "exec(",
+                    "import os",
+                    "\0",
+                    "1e999",
+                ]
+            )
+        ).map(lambda parts: "".join(parts).encode()),
+    ),
+)
+def test_no_bytes_make_it_raise(name: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, name).write_bytes(content)
+        assert isinstance(load_submission(Path(folder)), Submission)

@@ -1,0 +1,193 @@
+"""Single facts on log lines: sizes, times, seed, tokenizer, world size, calibration, environment.
+
+Each rule is one regular expression for one kind of line; `Facts` keeps the value and where it was
+read. The last training time and the first configuration value count.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from verifier.submission import LoggedSize
+
+_STOP = re.compile(
+    r"stopping_early:.{0,80}?train_time:\s*([\d.]+)\s*(ms|s|m)?\b.{0,40}?step:\s*(\d+)", re.IGNORECASE
+)
+_STEP_TIME = re.compile(
+    r"(?:^|\s)(?:step[ :=]*)?(\d+)\s*/\s*\d+\b.{0,160}?\btrain_time[:=]\s*([\d.]+)\s*(ms|s|m)(?![a-z])",
+    re.IGNORECASE,
+)
+_TRAIN_DONE = re.compile(
+    r"(?:training (?:complete|finished|done|time|took|loop)|total_?train(?:ing)?_time|"
+    r"train_time_total|train_wallclock)"
+    r"[^\d\n]{0,40}?([\d.]+)\s*(ms|seconds|sec|s|minutes|min|m)(?![a-z])",
+    re.IGNORECASE,
+)
+_STEP_BAR = re.compile(r"^step\s+(\d+)/(\d+)\s*\|.*\|\s*([\d.]+)s\s*$")
+_TOTAL_SIZE = re.compile(
+    r"(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
+    r"total_bytes|bytes_total|total artifact|total size|artifact)(?P<label>[^:=\n]{0,60}?)\s*[:=]\s*"
+    r"(?P<size>\d[\d,_]*)\s*(?P<unit>bytes\b|B\b|$|[,;)\s])",
+    re.IGNORECASE,
+)
+_MODEL_SIZE = re.compile(
+    r"serialized model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b", re.IGNORECASE
+)
+_CODE_SIZE = re.compile(
+    r"\bcode size(?P<label>[^:\n]{0,40}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)?\b", re.IGNORECASE
+)
+_CALIBRATED = re.compile(
+    r"(?:collected|calibrated|computed|accumulated)\b.{0,60}?\b(?:hessians?|batches|calibration|layers)\b.{0,40}?"
+    r"\bin\s+([\d.]+)\s*s|(?:gptq|hessian|calibration)[^\n]{0,40}?(?:calibration|hessians?|collect\w*)\s*"
+    r"(?:time|took|done in|complete in)[:\s]*([\d.]+)\s*s",
+    re.IGNORECASE,
+)
+_CALIBRATION = re.compile(r"calibrat|hessian|gptq", re.IGNORECASE)
+_FROM_VAL = re.compile(
+    r"val(?:idation)?[- _]data|using validation|from val|on val\b|val[_ ]tokens|\bval set|calib_val",
+    re.IGNORECASE,
+)
+_FROM_SELF = re.compile(
+    r"auto-?regressive|self-?gen|\bAR[ -](?:self|gen|calib)|generated (?:data|seq|calib|text)", re.IGNORECASE
+)
+_FROM_TRAIN = re.compile(
+    r"train(?:ing)?[- _](?:data|loader|shard|stream|batch|set|tokens)|from train", re.IGNORECASE
+)
+_TOTAL_EVAL = re.compile(
+    r"\btotal_?\s?eval(?:uation)?_?\s?time\b\s*[:=]\s*([\d.]+)\s*(ms|s|sec|m|min)?", re.IGNORECASE
+)
+_ASSIGNMENT = re.compile(r"(?<![\w$\"'{./-])([A-Z][A-Z0-9_]{1,60})=(\"[^\"]*\"|'[^']*'|[^\s\"';|&]+)")
+_ENV_LINE = re.compile(
+    r"extra[ _]args|\benv(?:ironment)?(?:[ _](?:vars?|variables|overrides?))?\s*[:=]|overrides?\s*:|^\+|"
+    r"^\s*\$ |\btorchrun\b|\bpython3?\b|\bexport\b|command(?: line)?\s*[:=]|cmd\s*[:=]|running\s*[:=]|"
+    r"config overrides",
+    re.IGNORECASE,
+)
+_CONFIG: tuple[tuple[str, re.Pattern[str], Callable[[str], object]], ...] = (
+    ("seed", re.compile(r"(?:^|[\s,|])seed\s*[:=]\s*(\d{1,10})\b", re.IGNORECASE), int),
+    ("world_size", re.compile(r"\bworld[_ ]size\s*[:=]\s*(\d{1,5})\b", re.IGNORECASE), int),
+    (
+        "val_tokens",
+        re.compile(
+            r"(?:\bval(?:idation)?[_ ]tokens\s*[:=]|val_loader:.{0,300}?\btokens:)\s*(\d[\d,_]*)",
+            re.IGNORECASE,
+        ),
+        lambda text: int(re.sub("[,_]", "", text)),
+    ),
+    ("train_shards", re.compile(r"\btrain_shards\s*[:=]\s*(\d{1,6})\b"), int),
+    (
+        "tokenizer_path",
+        re.compile(r"\btokenizer(?:_path)?\s*[:=]\s*(\S+\.(?:model|json|vocab|bin|npz)\b)"),
+        str,
+    ),
+    ("vocab_size", re.compile(r"\bvocab_size\s*[:=]\s*(\d{1,7})\b"), int),
+    ("max_wallclock_seconds", re.compile(r"\bmax_wallclock_seconds\s*[:=]\s*(\d[\d.]*)"), float),
+)
+_MILLISECONDS = {"ms": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3, "m": 6e4, "min": 6e4, "minutes": 6e4}
+
+
+@dataclass
+class Facts:
+    """What was gathered so far. Filled by `read`, line by line."""
+
+    config: dict[str, object] = field(default_factory=dict)
+    sizes: list[LoggedSize] = field(default_factory=list)
+    train_ms: float | None = None
+    train_line: int | None = None
+    train_rounding_ms: float = 0.0
+    stopped: bool = False
+    stop_line: int | None = None
+    calibration_seconds: float | None = None
+    calibration_line: int | None = None
+    calibration_source: str | None = None
+    eval_seconds_total: float | None = None
+    eval_line: int | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+    def read(self, line: str, number: int) -> None:
+        """Take in one line."""
+        lowered = line.lower()
+        for name, pattern, convert in _CONFIG:
+            if (
+                name not in self.config
+                and name.partition("_")[0] in lowered
+                and (match := pattern.search(line))
+            ):
+                try:
+                    self.config[name] = convert(match.group(1).rstrip("."))
+                except ValueError:
+                    continue
+        if "train" in lowered or lowered.startswith("step"):
+            self._training_time(line, number)
+        if "size" in lowered or "bytes" in lowered or "serialized" in lowered:
+            self._sizes(line, number)
+        if _CALIBRATION.search(line) is not None:
+            self._calibration(line, number)
+        if "eval" in lowered and (match := _TOTAL_EVAL.search(line)) is not None:
+            seconds = _number(match.group(1))
+            if seconds is not None:
+                self.eval_seconds_total = seconds * _MILLISECONDS.get(match.group(2) or "s", 1e3) / 1e3
+                self.eval_line = number
+        if "=" in line:
+            self._environment(line)
+
+    def _training_time(self, line: str, number: int) -> None:
+        if (match := _STOP.search(line)) is not None:
+            self._train(match.group(1), match.group(2) or "ms", number)
+            self.stopped = True
+            self.stop_line = number
+        elif (match := _STEP_TIME.search(line)) is not None and "warmup" not in line:
+            if self.stopped and int(match.group(1)) > 0:
+                return
+            self.stopped = False
+            self._train(match.group(2), match.group(3), number)
+        elif not self.stopped:
+            if (match := _TRAIN_DONE.search(line)) is not None:
+                self._train(match.group(1), match.group(2).lower(), number)
+            elif (match := _STEP_BAR.search(line)) is not None:
+                self._train(match.group(3), "s", number)
+
+    def _train(self, text: str, unit: str, number: int) -> None:
+        value = _number(text)
+        if value is not None:
+            scale = _MILLISECONDS[unit.lower()]
+            self.train_ms, self.train_line = value * scale, number
+            self.train_rounding_ms = 0.5 * scale * 10.0 ** -len(text.partition(".")[2])
+
+    def _sizes(self, line: str, number: int) -> None:
+        for kind, pattern in (("total", _TOTAL_SIZE), ("model", _MODEL_SIZE), ("code", _CODE_SIZE)):
+            for match in pattern.finditer(line):
+                label = " ".join(match["label"].strip(" _-=").split()).lower()
+                if kind == "code":
+                    label = label.strip("()")
+                size = int(re.sub("[,_]", "", match["size"]))
+                if size < 10**15 and "payload" not in label and not (kind == "total" and size < 1000):
+                    self.sizes.append(LoggedSize(kind, label, size, number))
+
+    def _calibration(self, line: str, number: int) -> None:
+        if (match := _CALIBRATED.search(line)) is not None:
+            seconds = _number(match.group(1) or match.group(2))
+            if seconds is not None:
+                self.calibration_seconds, self.calibration_line = seconds, number
+        for source, pattern in (("val", _FROM_VAL), ("self-generated", _FROM_SELF), ("train", _FROM_TRAIN)):
+            if pattern.search(line) is not None:
+                if self.calibration_source != "val":  # the gravest source that a log admits to is kept
+                    self.calibration_source = source
+                    if self.calibration_line is None:
+                        self.calibration_line = number
+                return
+
+    def _environment(self, line: str) -> None:
+        found = _ASSIGNMENT.findall(line)
+        if len(found) >= 3 or (found and _ENV_LINE.search(line) is not None):
+            for name, value in found:
+                self.env[name] = value.strip("\"'").rstrip(",")
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.rstrip("."))
+    except ValueError:
+        return None
