@@ -14,9 +14,8 @@ What it cannot see: whether a check is right. It believes each finding's state a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from verifier.finding import Finding, Grade, State
@@ -61,13 +60,20 @@ class Policy:
 
 POLICY = Policy(
     requirements=(
-        Requirement("no score beats the exact entropy of a secret stream", ("E1-floor",), Grade.PROBED),
-        Requirement("no score moves when a later token changes", ("C1-flip",), Grade.PROBED),
+        Requirement("scores stay above the exact entropy of a secret stream", ("E1-floor",), Grade.PROBED),
+        Requirement("a later token never moves an earlier score", ("C1-flip",), Grade.PROBED),
         Requirement("every position is scored exactly once", ("M2-ledger",), Grade.PROBED),
-        Requirement("the byte count of the reported BPB is right", ("M1-denominator",), Grade.LOG),
-        Requirement("the artifact is within 16,000,000 bytes", ("A1-artifact",), Grade.STATIC),
+        Requirement("the byte count behind the claim is right", ("B1-denominator",), Grade.LOG),
+        Requirement("the claim is what the logs say", ("B2-claim",), Grade.LOG),
+        Requirement("code and model fit in 16,000,000 bytes", ("A1-artifact",), Grade.LOG),
+        Requirement("training kept to its time", ("T1-training",), Grade.LOG, may_not_apply=True),
+        Requirement("evaluation kept to its time", ("T2-evaluation",), Grade.LOG, may_not_apply=True),
     ),
-    advisory=frozenset(),
+    advisory=frozenset(
+        {
+            "A1-artifact",  # raw code counted compressed is over the cap as shipped: merged from #1530 on
+        }
+    ),
 )
 
 
@@ -87,8 +93,8 @@ class Verdict:
     reasons: tuple[Reason, ...] = ()
     """Why it is not COMPLIANT, sorted by check; empty when it is."""
     grade: Grade | None = None
-    """NON_COMPLIANT: of the strongest FAIL. COMPLIANT: of the weakest requirement. Else None."""
-    counts: dict[State, int] = field(default_factory=dict)
+    """NON_COMPLIANT: of the strongest FAIL. COMPLIANT: the weakest among the requirements that ask for the
+    strongest evidence (what was executed, not what was counted). NEEDS_REVIEW: None."""
 
     @property
     def exit_code(self) -> int:
@@ -98,22 +104,22 @@ class Verdict:
 def decide(findings: Iterable[Finding], policy: Policy = POLICY) -> Verdict:
     """Rank the findings. Pure; the order of the findings does not matter."""
     found = tuple(findings)
-    tally = Counter(finding.state for finding in found)
-    counts = {state: tally[state] for state in State if tally[state]}
 
     fails = [finding for finding in found if finding.state is State.FAIL]
     if fails:
         strongest = max((finding.grade for finding in fails), key=GRADE_ORDER.index)
-        return Verdict(Call.NON_COMPLIANT, _because(fails), strongest, counts)
+        return Verdict(Call.NON_COMPLIANT, _because(fails), strongest)
 
     met = {requirement: _met_at(requirement, found) for requirement in policy.requirements}
     open_findings = [finding for finding in found if _needs_a_reader(finding, policy)]
     missing = [_missing(requirement, found) for requirement, grade in met.items() if grade is None]
     if open_findings or missing or not policy.requirements:
-        return Verdict(Call.NEEDS_REVIEW, tuple(sorted({*_because(open_findings), *missing})), None, counts)
+        return Verdict(Call.NEEDS_REVIEW, tuple(sorted({*_because(open_findings), *missing})))
 
-    weakest = min((grade for grade in met.values() if grade is not None), key=GRADE_ORDER.index)
-    return Verdict(Call.COMPLIANT, (), weakest, counts)
+    hardest = max((requirement.grade for requirement in met), key=GRADE_ORDER.index)
+    grades = [grade for requirement, grade in met.items() if grade and requirement.grade is hardest]
+    weakest = min(grades, key=GRADE_ORDER.index)
+    return Verdict(Call.COMPLIANT, (), weakest)
 
 
 def _needs_a_reader(finding: Finding, policy: Policy) -> bool:
@@ -143,16 +149,9 @@ def _at_least(grade: Grade, wanted: Grade) -> bool:
 
 
 def _missing(requirement: Requirement, findings: tuple[Finding, ...]) -> Reason:
-    """Say which evidence is missing, in the words of the check that could not give it."""
-    unsure = sorted(
-        finding.message
-        for finding in findings
-        if finding.check in requirement.any_of and finding.state is State.UNVERIFIED
-    )
-    why = f": {unsure[0]}" if unsure else ""
-    return Reason(
-        " or ".join(requirement.any_of), State.UNVERIFIED, f"no evidence that {requirement.name}{why}"
-    )
+    ran = any(finding.check in requirement.any_of for finding in findings)
+    text = f"no evidence that {requirement.name}" + ("" if ran else " (the check did not run)")
+    return Reason(" or ".join(requirement.any_of), State.UNVERIFIED, text)
 
 
 def _because(findings: Iterable[Finding]) -> tuple[Reason, ...]:
