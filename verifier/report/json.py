@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -139,12 +140,15 @@ def read_report(text: str) -> Report:
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise ReportError(f'expected a report with "schema": "{SCHEMA}", found {found!r}')
-    errors = sorted(
-        Draft202012Validator(load_schema()).iter_errors(document), key=lambda error: error.json_path
-    )
+    errors = sorted(_validator().iter_errors(document), key=lambda error: error.json_path)
     if errors:
         raise ReportError(f"{errors[0].json_path}: {errors[0].message}")
     return _from_document(document)
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(load_schema())
 
 
 def _no_constant(name: str) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.verifier.report import samples
@@ -89,6 +89,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(), values, max_size=4), st.text())
 def test_any_evidence_writes_valid_json_that_reads_back_the_same(
     evidence: dict[str, object], text: str
