@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from verifier import __version__
 from verifier.checks import load_checks, run_checks
@@ -40,6 +40,10 @@ from verifier.report.model import (
 )
 from verifier.submission import Submission
 from verifier.verdict import decide
+
+if TYPE_CHECKING:
+    from verifier.probe.passes import Pass
+    from verifier.probe.record import ProbeRecord
 
 Progress = Callable[[str], None]
 """Told the stage that begins, in words."""
@@ -72,7 +76,7 @@ class ProbeDescription:
 class _Probed:
     """The outcome of asking for probes: a record, or why there is none."""
 
-    record: Any = None
+    record: ProbeRecord | None = None
     not_run: str | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -126,47 +130,61 @@ def read_folder(folder: Path) -> Submission:
     return load_submission(folder)
 
 
-def probe(submission: Submission, seed: int, time_limit_seconds: float, progress: Progress) -> Any:
-    """Run the probes. Imported here, so that `--level documents` works without PyTorch."""
+def probe(submission: Submission, seed: int, time_limit_seconds: float, progress: Progress) -> ProbeRecord:
+    """Run the probes. Imported here, so that `--level documents` needs none of it."""
     from verifier.probe import run_probes
 
-    return run_probes(submission, seed=seed, time_limit_seconds=time_limit_seconds, progress=progress)
+    record: ProbeRecord = run_probes(
+        submission, seed=seed, time_limit_seconds=time_limit_seconds, progress=progress
+    )
+    return record
 
 
-def describe_probes(record: Any) -> ProbeDescription:
+def describe_probes(record: ProbeRecord) -> ProbeDescription:
     """The one place that reads a probe record for the report; checks read it for themselves."""
     measured = record.measured
     return ProbeDescription(
         run=RunInfo(
             level=Level.PROBES,
             seeds=(record.seed,),
-            environment=tuple(Override(each.name, each.value, each.why) for each in record.overrides),
-            substitutions=tuple(Substitution(name, count) for name, count in _pairs(record.substitutions)),
+            not_run="; ".join(record.attempts) or "no run gave a number" if record.base is None else None,
+            environment=tuple(Override(each.name, each.value, each.why) for each in record.settings),
+            substitutions=tuple(Substitution(name, count) for name, count in record.substitutions.items()),
             isolation=dict(record.isolation),
             runs=tuple(
-                Run(each.name, each.seconds, each.exit_status, dict(each.reported)) for each in record.runs
+                Run(each.name, each.seconds, each.status, each.reason, _reported(each.passes))
+                for each in record.runs
             ),
         ),
         measured=None
         if measured is None
-        else Measured("audit", measured.label, measured.val_loss_nats, measured.val_bpb),
+        else Measured(measured.scale, measured.label, measured.val_loss_nats, measured.val_bpb),
     )
+
+
+def _reported(passes: Iterable[Pass]) -> dict[str, float | None]:
+    """The last number printed under each label of a run."""
+    numbers: dict[str, float | None] = {}
+    for each in passes:
+        numbers[f"{each.label} val_loss"] = each.loss_nats
+        if each.val_bpb is not None:
+            numbers[f"{each.label} val_bpb"] = each.val_bpb
+    return numbers
 
 
 def edition_name(edition: str | None = None) -> str:
     from verifier.rules import load_edition
 
-    return str((load_edition() if edition is None else load_edition(edition)).id)
+    return load_edition(edition).name
 
 
 def all_rules(edition: str | None = None) -> tuple[RuleText, ...]:
     """The rules of an edition, in its order; of the newest when none is named."""
     from verifier.rules import load_edition
 
-    found = load_edition() if edition is None else load_edition(edition)
     return tuple(
-        RuleText(rule.id, rule.title, rule.text, str(rule.status), tuple(str(each) for each in rule.sources))
-        for rule in found.rules
+        RuleText(rule.id, rule.title, rule.text, " ".join(rule.status), rule.sources)
+        for rule in load_edition(edition).rules
     )
 
 
@@ -253,8 +271,3 @@ def _run_probes(submission: Submission, seed: int, time_limit_seconds: float, pr
             try_next="this is a bug of pgolf-verify: please report it with the JSON report",
         )
         return _Probed(not_run=why, findings=(finding,))
-
-
-def _pairs(counts: Any) -> list[tuple[str, int]]:
-    """Stand-ins by name, from a mapping or from pairs."""
-    return sorted(dict(counts).items())

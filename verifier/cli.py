@@ -42,6 +42,7 @@ from verifier.report.progress import shown_progress
 from verifier.report.store import save_report
 from verifier.report.terminal import render_line, render_terminal
 from verifier.report.wording import SAVED_REPORT, clean
+from verifier.rules import UnknownEdition
 
 DEFAULT_COMMAND = "audit"
 USAGE, ERROR, INTERRUPTED = 2, 3, 130
@@ -165,10 +166,8 @@ def rules_command(
     with _told_plainly(debug):
         try:
             rules, name = all_rules(edition), edition_name(edition)
-        except (LookupError, FileNotFoundError, ValueError):
-            raise Stop(
-                f"no rule edition is called {edition!r}", next=f"the newest is {edition_name()}"
-            ) from None
+        except UnknownEdition as error:
+            raise Stop(str(error)) from None
         print_rules(name, rules, load_checks(), Console())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ PACKAGES = ("torch", "numpy", "sentencepiece", "brotli", "zstandard", "rich", "t
 class Diagnosis:
     facts: tuple[tuple[str, str], ...]
     problems: tuple[str, ...]
-    """Why an audit with probes would not be COMPLIANT-capable here; empty when all is well."""
+    """What keeps an audit with probes from running here; empty when nothing does."""
 
 
 def diagnose() -> Diagnosis:
@@ -37,16 +39,18 @@ def diagnose() -> Diagnosis:
     walls = isolation()
     facts += [(f"isolation: {name}", text) for name, text in walls.items()]
     if not walls:
-        problems.append("no isolation is known on this machine: probes will not run")
+        problems.append("no program could be run in isolation: probes will not run")
     facts.append(("tokenizer cache", _cache(tokenizer_cache())))
     return Diagnosis(tuple(facts), tuple(problems))
 
 
 def isolation() -> dict[str, str]:
-    """Each wall that the probe runner can build here, in its own words."""
-    from verifier.probe import available_isolation
+    """What stood around an empty program, run as a submission is; empty if it did not run."""
+    from verifier.probe.sandbox import Job, best_mechanism, run_sandboxed
 
-    return dict(available_isolation())
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run_sandboxed(Job((sys.executable, "-I", "-S", "-c", ""), Path(folder)))
+    return {"mechanism": str(best_mechanism()), **outcome.isolation} if outcome.ok else {}
 
 
 def tokenizer_cache() -> Path:

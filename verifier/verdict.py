@@ -62,9 +62,10 @@ POLICY = Policy(
     requirements=(
         Requirement("scores stay above the exact entropy of a secret stream", ("E1-floor",), Grade.PROBED),
         Requirement("a later token never moves an earlier score", ("C1-flip",), Grade.PROBED),
-        Requirement("every position is scored exactly once", ("M2-ledger",), Grade.PROBED),
+        Requirement("every position is scored exactly once", ("C4-ledger",), Grade.PROBED),
         Requirement("the byte count behind the claim is right", ("B1-denominator",), Grade.LOG),
         Requirement("the claim is what the logs say", ("B2-claim",), Grade.LOG),
+        Requirement("the whole validation split is scored", ("D2-split",), Grade.LOG),
         Requirement("code and model fit in 16,000,000 bytes", ("A1-artifact",), Grade.LOG),
         Requirement("training kept to its time", ("T1-training",), Grade.LOG, may_not_apply=True),
         Requirement("evaluation kept to its time", ("T2-evaluation",), Grade.LOG, may_not_apply=True),

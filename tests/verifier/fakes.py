@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from verifier.rules import UnknownEdition
 
+import verifier.probe
 from verifier.checks import Check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State, Where, failed, passed, unverified
@@ -29,20 +30,22 @@ from verifier.submission import (
 SHA = "ab" * 32
 
 
-@dataclass(frozen=True)
-class FakeRecord:
-    """The attributes of a probe record that a report reads."""
-
-    seed: int
-    gain_bits: float = -11.5
-    runs: tuple[Any, ...] = (
-        SimpleNamespace(name="null", seconds=1.5, exit_status=0, reported={"val_loss": 6.9325}),
-    )
-    overrides: tuple[Any, ...] = (SimpleNamespace(name="TTT_ENABLED", value="1", why="command"),)
-    substitutions: Mapping[str, int] = field(default_factory=lambda: {"torch.compile": 3})
-    isolation: Mapping[str, str] = field(default_factory=lambda: {"network": "none"})
-    measured: Any = field(
-        default_factory=lambda: SimpleNamespace(label="legal_ttt_exact", val_loss_nats=6.9325, val_bpb=4.1042)
+def record(seed: int, gain_bits: float = -11.5) -> Any:
+    """The attributes of a probe record that a report reads, and the number that the fake check wants."""
+    number = SimpleNamespace(label="legal_ttt_exact", loss_nats=6.9325, val_bpb=4.1042)
+    run = SimpleNamespace(name="uniform", seconds=1.5, status="finished", reason="", passes=(number,))
+    return SimpleNamespace(
+        seed=seed,
+        gain_bits=gain_bits,
+        attempts=(),
+        base=run,
+        runs=(run,),
+        settings=(SimpleNamespace(name="TTT_ENABLED", value="1", why="command"),),
+        substitutions={"torch.compile": 3},
+        isolation={"network": "none"},
+        measured=SimpleNamespace(
+            scale="audit", label="legal_ttt_exact", val_loss_nats=6.9325, val_bpb=4.1042
+        ),
     )
 
 
@@ -69,10 +72,10 @@ def floor(evidence: Evidence) -> Outcome:
     Violation: optimise on the tokens that are scored. Legal contrast: score a chunk,
     then train on it (`#549`).
     """
-    record = evidence.probes
-    if record is None:
+    probes: Any = evidence.probes
+    if probes is None:
         return unverified("no probes", try_next="audit with --level probes")
-    bits = record.gain_bits  # type: ignore[attr-defined]
+    bits = probes.gain_bits
     make = failed if bits >= 64 else passed
     made = make(f"{bits} bits under the floor", Where("train_gpt.py", 1), gain_bits=bits, run_seconds=1.0)
     return Outcome(made.state, made.message, made.where, made.evidence, replayable=True)
@@ -89,10 +92,14 @@ CHECKS = (
 )
 RULES = (
     SimpleNamespace(
-        id="R-001", title="Strict causal dependence", text="Only the past.", status="ORG", sources=("#1017",)
+        id="R-001",
+        title="Strict causal dependence",
+        text="Only the past.",
+        status=("COM", "ORG"),
+        sources=("#1017",),
     ),
-    SimpleNamespace(id="R-060", title="BPB definition", text="Bytes are UTF-8.", status="OFF", sources=()),
-    SimpleNamespace(id="R-099", title="Nothing checks this", text="Nothing.", status="OPEN", sources=()),
+    SimpleNamespace(id="R-060", title="BPB definition", text="Bytes are UTF-8.", status=("OFF",), sources=()),
+    SimpleNamespace(id="R-099", title="Nothing checks this", text="Nothing.", status=("OPEN",), sources=()),
 )
 
 
@@ -109,30 +116,27 @@ class World:
 def install(monkeypatch: pytest.MonkeyPatch) -> World:
     """Put the stand-ins where the real parts are."""
 
-    def run_probes(submission: Submission, **options: Any) -> FakeRecord:
+    def run_probes(submission: Submission, **options: Any) -> Any:
         world.probed_with.append(options)
         options["progress"]("null run")
-        return FakeRecord(options["seed"])
+        return record(options["seed"])
 
-    def load_edition(name: str = "2026-05-02") -> Any:
-        if name != "2026-05-02":
-            raise LookupError(name)
-        return SimpleNamespace(id=name, rules=RULES)
+    def load_edition(name: str | None = None) -> Any:
+        if name not in (None, "2026-05-02"):
+            raise UnknownEdition(f"no rule edition {name!r}; there are: 2026-05-02")
+        return SimpleNamespace(name="2026-05-02", rules=RULES)
 
     world = World(load=submission, run_probes=run_probes)
-    parts: dict[str, dict[str, Any]] = {
-        "verifier.rules": {"load_edition": load_edition},
-        "verifier.probe": {
-            "run_probes": lambda submission, **options: world.run_probes(submission, **options),
-            "available_isolation": lambda: {"network": "own namespace"},
-        },
-    }
-    for name, contents in parts.items():
-        module = ModuleType(name)
-        vars(module).update(contents)
-        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("verifier.rules.load_edition", load_edition)
+    # Set in the module's dict: to ask the module for the old value would import the whole runner.
+    monkeypatch.setitem(
+        vars(verifier.probe),
+        "run_probes",
+        lambda submission, **options: world.run_probes(submission, **options),
+    )
+    monkeypatch.setattr("verifier.doctor.isolation", lambda: {"network": "own namespace"})
     monkeypatch.setattr("verifier.doctor.tokenizer_cache", lambda: Path("/nonexistent/cache"))
-    monkeypatch.setattr("verifier.intake.load_submission", lambda folder: world.load(folder), raising=False)
+    monkeypatch.setattr("verifier.intake.load_submission", lambda folder: world.load(folder))
     for place in ("verifier.audit", "verifier.cli", "verifier.checks"):
         monkeypatch.setattr(f"{place}.load_checks", lambda: world.checks)
     return world

@@ -88,7 +88,7 @@ def test_every_required_pass_is_compliant(world: fakes.World, tmp_path: Path) ->
 
 
 def test_a_fail_carries_the_legal_contrast_of_its_page(world: fakes.World, tmp_path: Path) -> None:
-    world.run_probes = lambda submission, **options: fakes.FakeRecord(options["seed"], gain_bits=611.0)
+    world.run_probes = lambda submission, **options: fakes.record(options["seed"], gain_bits=611.0)
     report = audit(tmp_path)
     assert report.verdict.call is Call.NON_COMPLIANT
     assert report.legal == {"E1-floor": "score a chunk, then train on it (`#549`)."}

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
+from verifier.intake import IntakeError
 
 from tests.verifier import fakes
 from verifier import __version__
 from verifier.checks import Check
 from verifier.cli import app
 from verifier.finding import State
-from verifier.intake import IntakeError
 from verifier.report.json import load_schema, read_report
 from verifier.report.store import write_whole
 
@@ -232,7 +232,7 @@ def test_version(world: fakes.World) -> None:
     [
         ("E1-floor", ["E1-floor  no score beats", "rule R-001  Strict causal", "Compares the reported loss"]),
         ("e1-FLOOR", ["Compares the reported loss"]),
-        ("R-001", ["Strict causal dependence", "ORG  #1017", "Only the past.", "E1-floor"]),
+        ("R-001", ["Strict causal dependence", "COM ORG  #1017", "Only the past.", "E1-floor"]),
         ("r-099", ["No check bears on it."]),
     ],
 )
@@ -271,7 +271,7 @@ def test_rules_lists_an_edition_with_the_checks_that_bear_on_it(world: fakes.Wor
 def test_an_unknown_edition_is_exit_2(world: fakes.World) -> None:
     result = run("rules", "--edition", "1999-01-01")
     assert result.exit_code == 2
-    assert "the newest is 2026-05-02" in result.stderr
+    assert "there are: 2026-05-02" in result.stderr
 
 
 def test_schema_prints_the_shipped_schema() -> None:
@@ -288,7 +288,7 @@ def test_doctor(world: fakes.World) -> None:
 
 
 def test_doctor_without_isolation_is_exit_3(world: fakes.World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["verifier.probe"], "available_isolation", dict)
+    monkeypatch.setattr("verifier.doctor.isolation", dict)
     result = run("doctor")
     assert result.exit_code == 3
     assert "probes will not run" in result.stderr
@@ -297,11 +297,9 @@ def test_doctor_without_isolation_is_exit_3(world: fakes.World, monkeypatch: pyt
 # ---- replay -------------------------------------------------------------------------------------
 
 
-def recorded(world: fakes.World, bits: float = 611.0, **record: Any) -> None:
+def recorded(world: fakes.World, bits: float = 611.0) -> None:
     """Audit a script that is `bits` under the floor, and keep the report."""
-    world.run_probes = lambda submission, **options: fakes.FakeRecord(
-        options["seed"], gain_bits=bits, **record
-    )
+    world.run_probes = lambda submission, **options: fakes.record(options["seed"], gain_bits=bits)
     assert run("entry", "--output", "out", "--seed", "9").exit_code in (1, 3)
 
 
@@ -319,9 +317,9 @@ def test_the_recorded_seed_is_used_again(world: fakes.World) -> None:
     recorded(world)
     used: list[int] = []
 
-    def probes(submission: Any, **options: Any) -> fakes.FakeRecord:
+    def probes(submission: Any, **options: Any) -> Any:
         used.append(options["seed"])
-        return fakes.FakeRecord(options["seed"], gain_bits=611.0)
+        return fakes.record(options["seed"], gain_bits=611.0)
 
     world.run_probes = probes
     assert run("replay", "out/report.json").exit_code == 0
@@ -330,7 +328,7 @@ def test_the_recorded_seed_is_used_again(world: fakes.World) -> None:
 
 def test_a_finding_that_does_not_come_out_is_exit_1(world: fakes.World) -> None:
     recorded(world)
-    world.run_probes = lambda submission, **options: fakes.FakeRecord(options["seed"])
+    world.run_probes = lambda submission, **options: fakes.record(options["seed"])
     result = run("replay", "out/report.json", "--finding", "e1-floor")
     assert result.exit_code == 1
     assert result.stdout.startswith("DIFFERS  E1-floor")

@@ -230,7 +230,8 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
         "seconds": round(run.seconds, 3),
-        "exit": run.exit,
+        "status": run.status,
+        "reason": run.reason,
         "reported": {label: _finite(value) for label, value in run.reported.items()},
     }
 

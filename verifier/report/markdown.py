@@ -173,9 +173,9 @@ def _run(report: Report) -> str:
         numbers = ", ".join(
             f"{label} {value:.6g}" for label, value in each.reported.items() if value is not None
         )
-        status = "none" if each.exit is None else str(each.exit)
+        status = f"{each.status}: {each.reason}" if each.reason else each.status
         reported = f": {code(numbers)}" if numbers else ""
-        lines.append(f"- run {code(each.name)}: {each.seconds:.1f} s, exit {escape(status)}{reported}")
+        lines.append(f"- run {code(each.name)}: {each.seconds:.1f} s, {escape(status)}{reported}")
     if run.environment:
         pairs = " ".join(f"{each.name}={each.value} ({each.why})" for each in run.environment)
         lines.append(f"- environment set: {code(pairs)}")

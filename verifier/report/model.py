@@ -48,7 +48,7 @@ class Measured:
     """What the script reported when the verifier ran it; at audit scale no rival of the claim."""
 
     scale: str
-    """`audit` (tiny model, synthetic stream) or `full` (official data and configuration)."""
+    """`audit…` (tiny model, synthetic stream) or `full` (official data and configuration)."""
     label: str
     """The script's own words for the number."""
     val_loss_nats: float | None
@@ -103,8 +103,10 @@ class Run:
 
     name: str
     seconds: float
-    exit: int | str | None
-    """The exit status, or in words why there is none (`time limit`, `SIGKILL`)."""
+    status: str
+    """`finished`, `raised`, `exit`, or the limit that ended it."""
+    reason: str = ""
+    """One line on why it did not finish; empty when it did."""
     reported: Mapping[str, float | None] = field(default_factory=dict)
     """The numbers that the script printed, by their own labels."""
 

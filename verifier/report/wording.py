@@ -80,7 +80,7 @@ def again_command(report: Report, folder: str) -> str | None:
 
 
 def measured_words(measured: Measured) -> str:
-    scale = "tiny model, synthetic stream" if measured.scale == "audit" else "official configuration"
+    scale = "tiny model, synthetic stream" if measured.scale.startswith("audit") else "official configuration"
     loss = "" if measured.val_loss_nats is None else f", val_loss {measured.val_loss_nats:.6g} nats"
     return f"{clean(measured.label)}{loss}; {clean(measured.scale)} scale: {scale}"
 

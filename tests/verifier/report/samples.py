@@ -59,9 +59,17 @@ RUN = RunInfo(
     substitutions=(Substitution("flash_attn.flash_attn_func", 912), Substitution("torch.compile", 3)),
     isolation={"network": "none (own namespace)", "files": "folder read-only", "memory": "6 GiB"},
     runs=(
-        Run("null", 19.4, 0, {"final_slot val_loss": 4.22634, "final_slot val_bpb": 2.7212}),
-        Run("null again", 19.1, 0, {"final_slot val_loss": 4.22634, "final_slot val_bpb": 2.7212}),
-        Run("flip at 4133", 19.3, 0, {"final_slot val_loss": 4.22629, "final_slot val_bpb": 2.7211}),
+        Run("null", 19.4, "finished", "", {"final_slot val_loss": 4.22634, "final_slot val_bpb": 2.7212}),
+        Run(
+            "null again", 19.1, "finished", "", {"final_slot val_loss": 4.22634, "final_slot val_bpb": 2.7212}
+        ),
+        Run(
+            "flip at 4133",
+            19.3,
+            "finished",
+            "",
+            {"final_slot val_loss": 4.22629, "final_slot val_bpb": 2.7211},
+        ),
     ),
 )
 
@@ -160,7 +168,7 @@ DENOMINATOR_PASS = finding(
     grade=Grade.LOG,
 )
 LEDGER_PASS = finding(
-    "M2-ledger",
+    "C4-ledger",
     "every position is scored exactly once",
     State.PASS,
     "8,192 of 8,192 positions once; captured scores add up to the reported number within 4e-7 nats",
@@ -184,6 +192,13 @@ TRAIN_PASS = finding(
     "training and calibration end within 600 seconds",
     State.PASS,
     "599.9 s at most over 3 logs",
+    grade=Grade.LOG,
+)
+SPLIT_PASS = finding(
+    "D2-split",
+    "the whole validation split is scored, and training does not hold it",
+    State.PASS,
+    "62,021,846 validation tokens are the full sp1024 stream",
     grade=Grade.LOG,
 )
 EVAL_PASS = finding(
@@ -267,6 +282,7 @@ def honest() -> Report:
         DENOMINATOR_PASS,
         CLAIM_PASS,
         LEDGER_PASS,
+        SPLIT_PASS,
         TRAIN_PASS,
         EVAL_PASS,
         submission=SubmissionInfo(
@@ -313,7 +329,10 @@ def hostile() -> Report:
             Measured("audit", evil, None, float("nan")),
         ),
         run=replace(
-            RUN, not_run=evil, isolation={evil: evil}, runs=(Run(evil, 1.0, evil, {evil: float("nan")}),)
+            RUN,
+            not_run=evil,
+            isolation={evil: evil},
+            runs=(Run(evil, 1.0, evil, evil, {evil: float("nan")}),),
         ),
     )
 
