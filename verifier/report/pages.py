@@ -1,0 +1,105 @@
+"""What the smaller commands print: a check's page, the lists of checks and rules, a replay, the doctor."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from verifier.checks import Check
+from verifier.replay import Comparison
+from verifier.report.model import RuleText
+from verifier.report.terminal import STATE_STYLE
+from verifier.report.wording import clean, number
+
+
+def print_checks(checks: Sequence[Check], console: Console) -> None:
+    """One line for each check: id, strength of evidence, title."""
+    table = _table("check", "evidence", "what it shows")
+    for check in checks:
+        table.add_row(Text(check.id, "bold"), check.grade, Text(check.title))
+    console.print(table)
+
+
+def print_check(check: Check, rules: Mapping[str, RuleText], console: Console) -> None:
+    """A check's page: its docstring, under the rules that it bears on."""
+    console.print(Text.assemble((check.id, "bold"), f"  {check.title}"))
+    console.print(Text(f"{check.grade} evidence", "dim"))
+    for id in check.rules:
+        console.print(Text(f"rule {id}  {rules[id].title}" if id in rules else f"rule {id}", "dim"))
+    console.print()
+    console.print(check.page, markup=False, highlight=False)
+
+
+def print_rule(rule: RuleText, checks: Iterable[Check], console: Console) -> None:
+    """A rule as its edition words it, and the checks that bear on it."""
+    console.print(Text.assemble((rule.id, "bold"), f"  {rule.title}"))
+    console.print(Text(f"{rule.status}  {' '.join(rule.sources)}".rstrip(), "dim"))
+    console.print()
+    console.print(rule.text, markup=False, highlight=False)
+    bearing = [check for check in checks if rule.id in check.rules]
+    console.print()
+    if not bearing:
+        console.print("No check bears on it.")
+    for check in bearing:
+        console.print(Text.assemble((check.id, "bold"), f"  {check.title}"))
+
+
+def print_rules(edition: str, rules: Sequence[RuleText], checks: Sequence[Check], console: Console) -> None:
+    """The edition as a list, with the checks that bear on each rule."""
+    console.print(Text(f"rule edition {edition}", "bold"))
+    table = _table("rule", "status", "title", "checks")
+    for rule in rules:
+        bearing = " ".join(check.id for check in checks if rule.id in check.rules)
+        table.add_row(Text(rule.id, "bold"), Text(rule.status), Text(rule.title), Text(bearing))
+    console.print(table)
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Recorded beside replayed, number by number."""
+    recorded, replayed = comparison.recorded, comparison.replayed
+    word = "agrees" if comparison.agrees else "DIFFERS"
+    head = Text(word, "green" if comparison.agrees else "bold red")
+    head.append(f"  {clean(recorded.check)}  {clean(recorded.title)}", "default not bold")
+    console.print(head)
+    table = _table("", "recorded", "replayed")
+    now = Text("no such finding") if replayed is None else Text(replayed.state, STATE_STYLE[replayed.state])
+    table.add_row("state", Text(recorded.state, STATE_STYLE[recorded.state]), now)
+    for pair in comparison.pairs:
+        text = "none" if pair.replayed is None else number(pair.replayed)
+        table.add_row(
+            Text(clean(pair.name)), number(pair.recorded), Text(text, "" if pair.agrees else "bold red")
+        )
+    console.print(Padding(table, (0, 0, 1, 2)))
+
+
+def print_facts(facts: Iterable[tuple[str, str]], console: Console) -> None:
+    """Names and what was found under them."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in facts:
+        table.add_row(Text(clean(name)), Text(clean(text)))
+    console.print(table)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean A or B?`, or nothing when nothing is near."""
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.5)
+    starts = [lower for lower in by_lower if lower.startswith(name.lower())]
+    best = list(dict.fromkeys([*starts, *near]))[:2]
+    return f"did you mean {' or '.join(by_lower[each] for each in best)}?" if best else ""
+
+
+def _table(*columns: str) -> Table:
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=any(columns)
+    )
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    return table
