@@ -34,7 +34,8 @@ def rests_on(submission: Submission, metric: Metric) -> bool:
 def claimed_logs(submission: Submission) -> tuple[Log, ...]:
     """The logs that the claim rests on: their results repeat a claimed number, or their seed is claimed.
 
-    With a claim that no log supports, or no claim, every log with a result counts.
+    Where the claim names its seeds, a log of another seed is left out. With a claim that no log supports,
+    or no claim, every log with a result is returned; `is_behind_claim` tells that case apart.
     """
     seeds = {seed.seed for seed in submission.claim.seeds if seed.seed is not None}
     with_results = tuple(log for log in submission.logs if final_metrics(log))
@@ -49,7 +50,17 @@ def claimed_logs(submission: Submission) -> tuple[Log, ...]:
             if log in supporting
             or (log.seed in seeds and any(m.label in same_label for m in final_metrics(log)))
         )
+        of_seeds = tuple(log for log in supporting if log.seed is None or log.seed in seeds)
+        supporting = of_seeds or supporting
     return supporting or with_results
+
+
+def is_behind_claim(submission: Submission, log: Log) -> bool:
+    """May this log's numbers be held against the claim? Only then can a check fail on them."""
+    claimed = claimed_logs(submission)
+    return log in claimed and any(
+        rests_on(submission, metric) for each in claimed for metric in final_metrics(each)
+    )
 
 
 def headline_metric(submission: Submission, log: Log) -> Metric | None:

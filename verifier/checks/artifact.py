@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from verifier.checks import check
 from verifier.codesize import PackedCode, smallest_packed
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, State, Where, failed, passed, unverified, warned
-from verifier.headline import at, claimed_logs
+from verifier.finding import Grade, Outcome, State, Where, passed, unverified, warned
+from verifier.headline import at, claimed_logs, is_behind_claim
 from verifier.submission import Log, LoggedSize, Submission
 
 CAP_BYTES = 16_000_000
@@ -55,8 +55,10 @@ def artifact(evidence: Evidence) -> list[Outcome]:
     is the smallest the code can be packed to (no comments or docstrings, best codec) plus the logged model.
     S_all adds every code, tokenizer and table file of the folder.
 
-    FAIL: S_log or S_min is over 16,000,000 for a seed that the claim rests on. WARN: S_shipped or S_all is
-    over; a size over the cap stands in another log, or in submission.json with no log beside it.
+    FAIL: S_log or S_min is over 16,000,000 for a seed that the claim rests on. WARN: S_log is over because
+    the log counted raw code, and the artifact fits with the code packed as shipped or stated (merged in
+    #1412, ineligible in #1835 and #1959); S_shipped or S_all is over; a size over the cap stands in another
+    log, or in submission.json with no log beside it.
     UNVERIFIED: no log gives a compressed size. A line `Total submission size` without a codec is the raw
     checkpoint, not the artifact, and where several codecs are logged the smallest is read.
 
@@ -75,8 +77,10 @@ def artifact(evidence: Evidence) -> list[Outcome]:
     known = [size for size in sizes if size.s_log is not None]
     if not known:
         return [_from_json(submission)]
-    outcomes = [_logged(size) for size in known if size.log in claimed and (size.s_log or 0) > CAP_BYTES]
-    others = [size for size in known if size.log not in claimed and (size.s_log or 0) > CAP_BYTES]
+    over = [size for size in known if (size.s_log or 0) > CAP_BYTES]
+    held = [size for size in over if is_behind_claim(submission, size.log)]
+    others = [size for size in over if size not in held]
+    outcomes = _logged(submission, held) if held else []
     outcomes += [
         warned(f"{size.s_log:,} bytes in a log that no claimed number rests on", at(size.log, size.line))
         for size in others
@@ -121,20 +125,46 @@ def _seed_size(log: Log) -> _SeedSize:
     return _SeedSize(log, total, model, code)
 
 
-def _logged(size: _SeedSize) -> Outcome:
-    total = size.s_log or 0
-    label = size.total.label if size.total is not None else "model plus code"
-    outcome = failed(
-        f"{total:,} bytes ({label}) for {size.name}, {total - CAP_BYTES:,} over {CAP_BYTES:,}",
-        at(size.log, size.line),
-        s_log=total,
-        cap=CAP_BYTES,
-    )
-    return replace(
-        outcome,
-        try_next="every seed must fit: shrink the model or the code, and rerun",
-        rules=("R-010",),
-    )
+def _logged(submission: Submission, over: list[_SeedSize]) -> list[Outcome]:
+    """S_log over the cap: a breach, unless the log counted raw code and the packed artifact fits."""
+    packed = [size for size in over if _fits_packed(submission, size)]
+    outcomes: list[Outcome] = []
+    for sizes, state in (([s for s in over if s not in packed], State.FAIL), (packed, State.WARN)):
+        if not sizes:
+            continue
+        worst = max(sizes, key=lambda size: size.s_log or 0)
+        total = worst.s_log or 0
+        label = worst.total.label if worst.total is not None and worst.total.label else "model plus code"
+        more = f", and {len(sizes) - 1} more logs" if len(sizes) > 1 else ""
+        note = (
+            "; with packed code it fits (merged in #1412, ineligible in #1835)" if state is State.WARN else ""
+        )
+        outcomes.append(
+            Outcome(
+                state,
+                f"{total:,} bytes ({label}) for {worst.name}{more}, {total - CAP_BYTES:,} over "
+                f"{CAP_BYTES:,}{note}",
+                tuple(at(size.log, size.line) for size in sizes),
+                {"s_log": {size.log.path: size.s_log for size in sizes}, "cap": CAP_BYTES},
+                try_next="every seed must fit: shrink the model or the code, and rerun",
+                rules=("R-010",),
+            )
+        )
+    return outcomes
+
+
+def _fits_packed(submission: Submission, size: _SeedSize) -> bool:
+    """The shipped script is packed and fits, or submission.json states a total that packing can reach."""
+    script = submission.script
+    if script is None or size.model is None:
+        return False
+    if script.wrapper is not None and script.size_bytes + size.model.size_bytes <= CAP_BYTES:
+        return True
+    stated = [seed.artifact_bytes for seed in submission.claim.seeds if seed.seed == size.log.seed]
+    total = next((each for each in stated if each is not None), submission.claim.bytes_total)
+    if total is None or total > CAP_BYTES:
+        return False
+    return size.model.size_bytes + smallest_packed(script.source).size_bytes <= CAP_BYTES
 
 
 def _recounted(submission: Submission, sizes: list[_SeedSize]) -> list[Outcome]:
@@ -155,7 +185,8 @@ def _recounted(submission: Submission, sizes: list[_SeedSize]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     if shipped > CAP_BYTES:
         packed = smallest_packed(script.source)
-        outcomes.append(_shipped_over(shipped, model_bytes, packed, places))
+        held = is_behind_claim(submission, worst.log)
+        outcomes.append(_shipped_over(shipped, model_bytes, packed, places, held=held))
     if everything > CAP_BYTES and shipped <= CAP_BYTES:
         outcomes.append(
             Outcome(
@@ -170,12 +201,14 @@ def _recounted(submission: Submission, sizes: list[_SeedSize]) -> list[Outcome]:
     return outcomes
 
 
-def _shipped_over(shipped: int, model_bytes: int, packed: PackedCode, places: tuple[Where, ...]) -> Outcome:
+def _shipped_over(
+    shipped: int, model_bytes: int, packed: PackedCode, places: tuple[Where, ...], *, held: bool
+) -> Outcome:
     smallest = model_bytes + packed.size_bytes
     numbers = {"s_shipped": shipped, "s_min": smallest, "model_bytes": model_bytes, "codec": packed.codec}
     if smallest > CAP_BYTES and packed.minified:
         return Outcome(
-            State.FAIL,
+            State.FAIL if held else State.WARN,
             f"{smallest:,} bytes with the code packed to {packed.size_bytes:,} ({packed.codec}), "
             f"{smallest - CAP_BYTES:,} over {CAP_BYTES:,}",
             places,

@@ -106,6 +106,7 @@ def _known_sizes(submission: Submission, script: Script) -> dict[str, int]:
     characters = len(script.source)
     if characters != payload:
         sizes["its characters"] = characters
+    sizes |= {file.path: file.size_bytes for file in submission.files if file.path in script.siblings}
     if siblings:
         sizes["the file with its siblings"] = script.size_bytes + siblings
         sizes["the program with its siblings"] = payload + siblings

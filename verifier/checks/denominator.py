@@ -47,7 +47,9 @@ class _Pair:
     where: Where
     tokenizer: Tokenizer | None
     claimed: bool
-    from_log: bool
+    named_by_log: bool
+    """The log itself, not a default of the script, names the tokenizer."""
+    log: Log | None
 
     @cached_property
     def near(self) -> tuple[KnownRatio, ...]:
@@ -97,20 +99,25 @@ def denominator(evidence: Evidence) -> list[Outcome]:
         ]
     groups: dict[tuple[State, str], list[tuple[_Pair, Outcome]]] = {}
     for pair in pairs:
-        outcome = _judge(pair)
+        outcome = _one_distribution(pair, pairs) or _judge(pair)
         key = (outcome.state, pair.near[0].name if pair.near else f"{pair.implied.value:.2f}")
         groups.setdefault(key, []).append((pair, outcome))
-    return [_merge(group) for group in groups.values()]
+    failed_names = {name for state, name in groups if state is State.FAIL}
+    return [
+        _merge(group)
+        for (state, name), group in groups.items()
+        if not (state is State.WARN and name in failed_names)
+    ]
 
 
 def _judge(pair: _Pair) -> Outcome:
     nearest = pair.near[0] if pair.near else None
-    measured = f"{pair.implied.value:.4f} B/token"
+    measured = f"{pair.implied.value:.4f} B/token" + ("" if pair.log else f" ({pair.label} pair)")
     if nearest is None or nearest.standing is Standing.UNEXPLAINED:
         return _unknown(pair, nearest, measured)
     source = ", ".join(nearest.sources)
     if nearest.standing is Standing.RIGHT:
-        if pair.tokenizer is not None and pair.from_log and pair.tokenizer.name != nearest.tokenizer:
+        if pair.tokenizer is not None and pair.named_by_log and pair.tokenizer.name != nearest.tokenizer:
             return warned(
                 f"{measured} is {nearest.name}; the log's tokenizer is {pair.tokenizer.name}", pair.where
             )
@@ -125,9 +132,28 @@ def _judge(pair: _Pair) -> Outcome:
     return _known_wrong(pair, nearest, measured, source)
 
 
+def _one_distribution(pair: _Pair, pairs: list[_Pair]) -> Outcome | None:
+    """A line at no known constant, in a log whose other lines are at a right one."""
+    if pair.log is None or pair.near:
+        return None
+    right = next(
+        (o for o in pairs if o.log is pair.log and o.near and o.near[0].standing is Standing.RIGHT), None
+    )
+    if right is None:
+        return None
+    outcome = warned(
+        f"{pair.implied.value:.4f} B/token for {pair.label!r}, {right.implied.value:.4f} for {right.label!r} "
+        "in the same log: loss and bits per byte on the first line are not of one distribution",
+        pair.where,
+    )
+    return replace(
+        outcome, rules=("R-056", "R-060"), try_next="print the mixture's own loss in nats per token"
+    )
+
+
 def _known_wrong(pair: _Pair, nearest: KnownRatio, measured: str, source: str) -> Outcome:
     right = _expected(pair.tokenizer)
-    width = DECISIVE_WIDTH if pair.from_log else ALONE_WIDTH
+    width = DECISIVE_WIDTH if pair.log is not None else ALONE_WIDTH
     identified = pair.tokenizer is not None and pair.tokenizer.name == nearest.tokenizer
     exact = nearest.meets(pair.implied.low, pair.implied.high, SAME_EVALUATOR)
     text = f"{measured} is {nearest.name} ({source}): {nearest.cause}"
@@ -145,7 +171,7 @@ def _known_wrong(pair: _Pair, nearest: KnownRatio, measured: str, source: str) -
 
 
 def _unknown(pair: _Pair, nearest: KnownRatio | None, measured: str) -> Outcome:
-    expected = _expected(pair.tokenizer) if pair.from_log else None
+    expected = _expected(pair.tokenizer) if pair.named_by_log else None
     if expected is None or pair.tokenizer is None or not pair.tokenizer.stock:
         near = f"; {expected.name} has {expected.bytes_per_token:.4f}" if expected else ""
         return Outcome(
@@ -189,6 +215,7 @@ def _merge(group: list[tuple[_Pair, Outcome]]) -> Outcome:
             "tokenizer": pair.tokenizer.name if pair.tokenizer else None,
         },
         try_next=first.try_next,
+        rules=first.rules,
     )
 
 
@@ -196,7 +223,8 @@ def _log_pairs(submission: Submission) -> Iterator[_Pair]:
     claimed = claimed_logs(submission)
     labels = {m.label for log in claimed for m in final_metrics(log) if rests_on(submission, m)}
     for log in submission.logs:
-        tokenizer = _tokenizer_of(log) or _tokenizer_of_folder(submission, log)
+        named = _tokenizer_of(log)
+        tokenizer = named or _tokenizer_of_folder(submission, log)
         for metric in final_metrics(log):
             if metric.val_loss is None or metric.val_bpb is None:
                 continue
@@ -209,7 +237,7 @@ def _log_pairs(submission: Submission) -> Iterator[_Pair]:
             if implied is not None:
                 on_claim = log in claimed and (metric.label in labels or not labels)
                 where = at(log, metric.line, metric.label)
-                yield _Pair(metric.label, implied, where, tokenizer, on_claim, from_log=True)
+                yield _Pair(metric.label, implied, where, tokenizer, on_claim, named is not None, log)
 
 
 def _json_pairs(submission: Submission) -> Iterator[_Pair]:
@@ -228,7 +256,7 @@ def _json_pairs(submission: Submission) -> Iterator[_Pair]:
             loss, bpb, loss_digits=printed_digits(loss), bpb_digits=printed_digits(bpb)
         )
         if implied is not None:
-            yield _Pair(label, implied, where, tokenizer, claimed=True, from_log=False)
+            yield _Pair(label, implied, where, tokenizer, True, False, None)
 
 
 def _tokenizer_of(log: Log) -> Tokenizer | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where, failed, not_applicable, passed, unverified, warned
-from verifier.headline import at, claimed_logs, headline_metric, rests_on
+from verifier.headline import at, claimed_logs, headline_metric, is_behind_claim, rests_on
 from verifier.submission import Log, Submission, Track
 
 BUDGET_SECONDS = 600.0
@@ -19,7 +19,7 @@ class _Timing:
     seconds: float
     what: str
     where: Where
-    world_size: int | None
+    log: Log
 
 
 @check(
@@ -61,12 +61,17 @@ def evaluation(evidence: Evidence) -> list[Outcome]:
             )
         ]
     message = f"{message}, limit {BUDGET_SECONDS:.0f} s"
-    if worst.world_size == OFFICIAL_WORLD_SIZE:
+    world_size = worst.log.world_size
+    if world_size == OFFICIAL_WORLD_SIZE and is_behind_claim(submission, worst.log):
         return [failed(message, worst.where, eval_seconds=times)]
-    gpus = "does not say on how many GPUs" if worst.world_size is None else f"ran on {worst.world_size}"
+    if world_size == OFFICIAL_WORLD_SIZE:
+        why = "no claimed number rests on the log"
+    else:
+        gpus = "does not say on how many GPUs" if world_size is None else f"ran on {world_size}"
+        why = f"the log {gpus} (the limit is for {OFFICIAL_WORLD_SIZE})"
     return [
         warned(
-            f"{message}; the log {gpus} (the limit is for {OFFICIAL_WORLD_SIZE})",
+            f"{message}; {why}",
             worst.where,
             eval_seconds=times,
         )
@@ -76,7 +81,7 @@ def evaluation(evidence: Evidence) -> list[Outcome]:
 def _timing(submission: Submission, log: Log) -> _Timing | None:
     if log.eval_seconds_total is not None:
         where = at(log, log.eval_line)
-        return _Timing(log.eval_seconds_total, "total_eval_time", where, log.world_size)
+        return _Timing(log.eval_seconds_total, "total_eval_time", where, log)
     metric = headline_metric(submission, log)
     if metric is None:
         return None
@@ -92,7 +97,7 @@ def _timing(submission: Submission, log: Log) -> _Timing | None:
     if not same:
         return None
     timed = same[-1]
-    return _Timing((timed.eval_ms or 0.0) / 1000.0, timed.label, at(log, timed.line), log.world_size)
+    return _Timing((timed.eval_ms or 0.0) / 1000.0, timed.label, at(log, timed.line), log)
 
 
 def _from_json(submission: Submission) -> Outcome:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State, failed, not_applicable, passed, unverified, warned
-from verifier.headline import at, claimed_logs
-from verifier.submission import Log, Track
+from verifier.headline import at, claimed_logs, is_behind_claim
+from verifier.submission import Log, Submission, Track
 
 BUDGET_SECONDS = 600.0
 ONE_STEP_SECONDS = 600.5
@@ -16,7 +16,7 @@ ONE_STEP_SECONDS = 600.5
 OVERSHOOT_SECONDS = 605.0
 """Beyond any step of a run on eight GPUs: the cap did not stop it (#1945 had to rerun 602.048 s)."""
 TOLERATED_DATA_SECONDS = 607.0
-"""Training plus Hessians of merged rows reach 604.3 (#1855) and 606.5 (#2135)."""
+"""Training plus Hessians of merged rows reach 604.3 (#1855) and 606.6 (#2135)."""
 RESERVE_SECONDS = 10.0
 """Calibration longer than this with no reserve in the budget was closed in March (#593, #1028)."""
 OFFICIAL_WORLD_SIZE = 8
@@ -41,7 +41,7 @@ def training(evidence: Evidence) -> list[Outcome]:
     Cannot see: work before the timer starts, a timer that is paused, or calibration that prints nothing.
 
     Ruling: README; #593 and #606 (2026-03-24, calibration 3.6 s over), #1028 (2026-03-28); #1945 (2026-05-02,
-    602.048 s was rerun). Merged with 604.3 s and 606.5 s together: #1855, #2135.
+    602.048 s was rerun). Merged with 604.3 s and 606.6 s together: #1855, #2135.
 
     Violation: `stopping_early: wallclock_cap train_time: 1188000ms` on eight GPUs. Legal contrast:
     `train_time: 588026ms` and then `GPTQ:collected 67 Hessians in 11.4s`.
@@ -58,14 +58,19 @@ def training(evidence: Evidence) -> list[Outcome]:
                 try_next="ship logs with the stop line's `train_time:`",
             )
         ]
-    return [_train(timed), *_calibration(timed)]
+    return [_train(submission, timed), *_calibration(submission, timed)]
+
+
+def _is_official(submission: Submission, log: Log) -> bool:
+    """Only a run of the claim, on the official number of GPUs, can break the limit."""
+    return log.world_size == OFFICIAL_WORLD_SIZE and is_behind_claim(submission, log)
 
 
 def _seconds(log: Log) -> float:
     return (log.train_ms or 0.0) / 1000.0
 
 
-def _train(timed: list[Log]) -> Outcome:
+def _train(submission: Submission, timed: list[Log]) -> Outcome:
     worst = max(timed, key=_seconds)
     seconds = _seconds(worst)
     where = at(worst, worst.train_line)
@@ -75,15 +80,15 @@ def _train(timed: list[Log]) -> Outcome:
         message = f"{seconds:.3f} s at most over {len(timed)} logs, limit {BUDGET_SECONDS:.0f} s{step}"
         return _for_training(passed(message, where, train_seconds=times))
     message = f"{seconds:.3f} s of training, limit {BUDGET_SECONDS:.0f} s"
-    if seconds > OVERSHOOT_SECONDS and worst.world_size == OFFICIAL_WORLD_SIZE:
+    if seconds > OVERSHOOT_SECONDS and _is_official(submission, worst):
         return _for_training(failed(message, where, train_seconds=times))
-    if seconds > OVERSHOOT_SECONDS:
+    if seconds > OVERSHOOT_SECONDS and worst.world_size != OFFICIAL_WORLD_SIZE:
         gpus = "does not say on how many GPUs" if worst.world_size is None else f"ran on {worst.world_size}"
         message = f"{message}; the log {gpus} (the limit is for {OFFICIAL_WORLD_SIZE})"
     return _for_training(warned(message, where, train_seconds=times))
 
 
-def _calibration(timed: list[Log]) -> list[Outcome]:
+def _calibration(submission: Submission, timed: list[Log]) -> list[Outcome]:
     calibrated = [
         log
         for log in timed
@@ -102,8 +107,8 @@ def _calibration(timed: list[Log]) -> list[Outcome]:
     if together <= ONE_STEP_SECONDS:
         state, note = State.PASS, f", limit {BUDGET_SECONDS:.0f} s"
     elif together <= TOLERATED_DATA_SECONDS:
-        state, note = State.WARN, f", limit {BUDGET_SECONDS:.0f} s; merged rows reach 606.5 s"
-    elif calibration > RESERVE_SECONDS and worst.world_size == OFFICIAL_WORLD_SIZE:
+        state, note = State.WARN, f", limit {BUDGET_SECONDS:.0f} s; merged rows reach 606.6 s"
+    elif calibration > RESERVE_SECONDS and _is_official(submission, worst):
         state, note = State.FAIL, f", limit {BUDGET_SECONDS:.0f} s"
     else:
         state, note = State.WARN, f", limit {BUDGET_SECONDS:.0f} s"
