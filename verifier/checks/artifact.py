@@ -95,7 +95,7 @@ def artifact(evidence: Evidence) -> list[Outcome]:
             )
         )
         return outcomes
-    if not outcomes:
+    if not any(size in over for size in supporting):
         worst = max(supporting, key=lambda size: size.s_log or 0)
         outcomes.append(
             passed(

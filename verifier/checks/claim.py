@@ -28,7 +28,7 @@ class _Candidate:
 
     def agrees(self, claimed: float) -> bool:
         """Equal once both are rounded; a claim may be cut off instead of rounded, hence a whole unit."""
-        unit = 10.0 ** -printed_digits(claimed)
+        unit = min(10.0 ** -printed_digits(claimed), CLAIM_DISTANCE_BPB)  # JSON drops trailing zeros
         return abs(self.gap(claimed)) <= unit + 0.5 * 10.0**-self.digits
 
 

@@ -67,7 +67,8 @@ def _is_official(submission: Submission, log: Log) -> bool:
 
 
 def _seconds(log: Log) -> float:
-    return (log.train_ms or 0.0) / 1000.0
+    """The least time that the printed digits allow: `10.0m` is 597 seconds or more."""
+    return max((log.train_ms or 0.0) - log.train_rounding_ms, 0.0) / 1000.0
 
 
 def _train(submission: Submission, timed: list[Log]) -> Outcome:
