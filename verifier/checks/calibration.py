@@ -1,76 +1,51 @@
-"""V1: validation tokens read before a reported pass, without being reported."""
+"""D1-calibration-source: which data the log says quantization was calibrated on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from verifier.checks import check
-from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, failed, not_applicable, passed, unverified
-from verifier.probe.dirty import first_dirty_pass, last_clean_pass, noise_nats
-from verifier.probe.influence import learned_before_scored, unreported_reads
+from verifier.finding import Grade, Outcome, State, not_applicable, passed
+from verifier.headline import at
 
 
 @check(
-    "V1-calibration", title="no validation token calibrates the model", grade=Grade.PROBED, rules=("R-017", "R-020", "C1")
+    "D1-calibration-source",
+    title="calibration does not read validation data",
+    grade=Grade.LOG,
+    rules=("R-017",),
 )
-def validation_calibration(evidence: Evidence) -> Outcome:
-    """Find the first reported number that moved under a flip, and what read validation tokens before it.
+def calibration_source(evidence: Evidence) -> list[Outcome]:
+    """Reads what each log says about the data that calibrated its quantization. The words are the author's
+    own, so they can warn and cannot convict.
 
-    Scripts report several numbers: after training, after quantization, with sliding windows, with
-    adaptation. When one of them is the first whose earlier scores move with later tokens, the future
-    came in between the last unmoved number and it. Forward passes over validation tokens in between
-    whose scores fed no reported number, with no optimizer step, are calibration: Hessians, activation
-    statistics, scales.
+    PASS: the log says training shards or text that the model generated itself. WARN: it says validation
+    data. NOT_APPLICABLE: no log speaks of calibration.
 
-    FAIL: such a pass exists, the number after it moved, and two unchanged runs agree to the bit.
-    PASS: no unreported forward pass over validation tokens came before the first number.
+    Cannot see: a calibration that prints nothing, or words that differ from the code; the order tape of a
+    probe shows the reads themselves.
 
-    Cannot see: statistics of token ids that never pass through the model (the flip sees their effect).
+    Ruling: #728 (2026-03-28), validation tokens may not calibrate before they are scored; self-generated
+    calibration was merged in #1019.
 
-    Illegal: GPTQ Hessians from validation text (#1430: `using validation data for calibration`, #728).
-    Legal contrast: self-generated calibration (#1019), training shards within the budget.
-
-    Source: #728 (not on tokens "you haven't already scored"), 2026-03-28.
+    Violation: `gptq:using validation data for calibration`. Legal contrast: a script named `ValCalib` whose
+    log says `gptq:generating autoregressive calibration data`.
     """
-    record = evidence.probes
-    if record is None or record.base is None:
-        return no_base(record)
-    base = record.base
-    dirty = first_dirty_pass(record, base)
-    if dirty is None:
-        if not record.flips or not any(run.finished for run in record.flips):
-            return unverified("no flipped run finished, so no number can be called unmoved")
-        first = next((each for each in base.passes if each.reconciled), None)
-        if first is None:
-            return unverified("no reported number was reconciled with recorded scores")
-        return passed("no reported number moved with later tokens, so nothing was calibrated on them", label=first.label)
-    clean = last_clean_pass(record, base, dirty)
-    start = clean.last_event if clean is not None else 0
-    reads = unreported_reads(base.tape, base, start, dirty.first_event)
-    learned = learned_before_scored(base.tape, dirty, base.stream.ids.size)
-    if reads is None or any(learning.stage == "before" for learning in learned):
-        return not_applicable(
-            f"the first number that moved, {dirty.label}, was preceded by learning steps and not by silent reads; "
-            "see C3-order" if learned else f"the first number that moved is {dirty.label}; nothing was read silently before it",
-            label=dirty.label,
-        )
-    if noise_nats(record, base, dirty) != 0.0:
-        return unverified(f"{dirty.label} moved, but two unchanged runs do not agree to the bit or were not made")
-    where = site_where(evidence, base, reads.first.site)
-    after = f" after {clean.label}, which did not move" if clean is not None else ""
-    return replace(
-        failed(
-            f"{reads.positions:,} validation tokens went through the model unreported{after}, and {dirty.label} then "
-            f"moved with later tokens: stage calibration, in {base.tape.function(reads.first.site)}",
-            stage="calibration",
-            label=dirty.label,
-            unmoved=None if clean is None else clean.label,
-            tokens=reads.positions,
-            ranges=[list(r) for r in reads.ranges],
-            call=[f"{f.file}:{f.line} {f.function}" for f in base.tape.stacks.get(reads.first.site, ())],
-        ),
-        where=(where,),
-        replayable=True,
-    )
+    spoken = [log for log in evidence.submission.logs if log.calibration_source is not None]
+    if not spoken:
+        return [not_applicable("no log names the data of a calibration")]
+    outcomes: list[Outcome] = []
+    for source in sorted({log.calibration_source or "" for log in spoken}):
+        logs = [log for log in spoken if log.calibration_source == source]
+        places = tuple(at(log, log.calibration_line) for log in logs)
+        if source == "val":
+            outcomes.append(
+                Outcome(
+                    State.WARN,
+                    f"{len(logs)} logs say that validation data calibrated it (the author's own words)",
+                    places,
+                    try_next="calibrate on training shards inside the budget, or on self-generated text",
+                )
+            )
+        else:
+            outcomes.append(passed(f"{len(logs)} logs say that calibration read {source} data", *places))
+    return outcomes

@@ -1,0 +1,82 @@
+"""Which logs and which logged numbers a claim rests on.
+
+A folder often holds logs of ablations, earlier attempts and other machines. A number from one of those
+must not be held against the claim, so every document check asks here first.
+"""
+
+from __future__ import annotations
+
+from verifier.finding import Where
+from verifier.submission import Log, Metric, Submission
+
+CLAIM_DISTANCE_BPB = 1e-3
+"""A logged result this near to a claimed number is taken to be the run behind it."""
+
+
+def claimed_numbers(submission: Submission) -> tuple[float, ...]:
+    """Headline and per-seed bits per byte of submission.json."""
+    claim = submission.claim
+    numbers = (claim.val_bpb, *(seed.val_bpb for seed in claim.seeds))
+    return tuple(number for number in numbers if number is not None)
+
+
+def final_metrics(log: Log) -> tuple[Metric, ...]:
+    return tuple(metric for metric in log.metrics if metric.final and metric.val_bpb is not None)
+
+
+def rests_on(submission: Submission, metric: Metric) -> bool:
+    """Is this logged result one that the claim repeats, to within `CLAIM_DISTANCE_BPB`?"""
+    return metric.val_bpb is not None and any(
+        abs(metric.val_bpb - number) < CLAIM_DISTANCE_BPB for number in claimed_numbers(submission)
+    )
+
+
+def claimed_logs(submission: Submission) -> tuple[Log, ...]:
+    """The logs that the claim rests on: their results repeat a claimed number, or their seed is claimed.
+
+    Where the claim names its seeds, a log of another seed is left out. With a claim that no log supports,
+    or no claim, every log with a result is returned; `is_behind_claim` tells that case apart.
+    """
+    seeds = {seed.seed for seed in submission.claim.seeds if seed.seed is not None}
+    with_results = tuple(log for log in submission.logs if final_metrics(log))
+    supporting = tuple(
+        log for log in with_results if any(rests_on(submission, metric) for metric in final_metrics(log))
+    )
+    if supporting and seeds:
+        same_label = {m.label for log in supporting for m in final_metrics(log) if rests_on(submission, m)}
+        supporting = tuple(
+            log
+            for log in with_results
+            if log in supporting
+            or (log.seed in seeds and any(m.label in same_label for m in final_metrics(log)))
+        )
+        of_seeds = tuple(log for log in supporting if log.seed is None or log.seed in seeds)
+        supporting = of_seeds or supporting
+    return supporting or with_results
+
+
+def is_behind_claim(submission: Submission, log: Log) -> bool:
+    """May this log's numbers be held against the claim? Only then can a check fail on them."""
+    claimed = claimed_logs(submission)
+    return log in claimed and any(
+        rests_on(submission, metric) for each in claimed for metric in final_metrics(each)
+    )
+
+
+def headline_metric(submission: Submission, log: Log) -> Metric | None:
+    """The log's result under the claim's label; else its own nearest to the claim; else its last."""
+    finals = final_metrics(log)
+    if not finals:
+        return None
+    label = submission.head_metric_label
+    labelled = [metric for metric in finals if metric.label == label]
+    if labelled:
+        return labelled[-1]
+    numbers = claimed_numbers(submission)
+    if numbers:
+        return min(finals, key=lambda m: min(abs((m.val_bpb or 0.0) - number) for number in numbers))
+    return finals[-1]
+
+
+def at(log: Log, line: int | None, excerpt: str | None = None) -> Where:
+    return Where(log.path, line, excerpt)
