@@ -5,8 +5,8 @@ Layout of the file:
     8 bytes   little-endian length of the body before compression
     rest      the compressed body: uint32 header length, JSON header, then each tensor's raw bytes in order
 
-The JSON header holds the model config and one entry per tensor: name, shape, kind, bits. Reading allocates
-nothing that the header does not justify and never runs code from the file.
+The JSON header holds the model config, the training length and one entry per tensor: name, shape, kind,
+bits. Reading allocates nothing that the header does not justify and never runs code from the file.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class Artifact:
 
     config: GPTConfig
     tensors: Mapping[str, Tensor | QuantizedTensor]
+    train_seq_len: int
+    """Positions that the model saw together in training: a sensible window for scoring it."""
 
     def build_model(self) -> GPT:
         """The fp32 model on the CPU. ArtifactError when tensors and shape disagree."""
@@ -77,7 +79,7 @@ class Artifact:
         return model
 
 
-def pack_model(model: GPT, scheme: Scheme = Scheme.INT8_ZLIB) -> bytes:
+def pack_model(model: GPT, scheme: Scheme = Scheme.INT8_ZLIB, *, train_seq_len: int = 1024) -> bytes:
     """The artifact of a model, as bytes. Deterministic: the same weights give the same bytes."""
     tensors = quantize_state(model.state_dict(), scheme.quantization)
     entries: list[dict[str, Any]] = []
@@ -92,7 +94,8 @@ def pack_model(model: GPT, scheme: Scheme = Scheme.INT8_ZLIB) -> bytes:
             kind = next(kind for kind, dtype in FLOAT_KINDS.items() if dtype == tensor.dtype)
             entries.append({"name": name, "shape": list(tensor.shape), "kind": kind})
             payload.append(_raw(tensor))
-    header = json.dumps({"model": model.config.to_json(), "tensors": entries}, separators=(",", ":")).encode()
+    contents = {"model": model.config.to_json(), "train_seq_len": train_seq_len, "tensors": entries}
+    header = json.dumps(contents, separators=(",", ":")).encode()
     body = struct.pack("<I", len(header)) + header + b"".join(payload)
     if scheme is Scheme.INT8_ZLIB:
         codec, compressed = 1, zlib.compress(body, level=9)
@@ -122,16 +125,22 @@ def unpack(data: bytes) -> Artifact:
         (header_bytes,) = struct.unpack_from("<I", body)
         header = json.loads(body[4 : 4 + header_bytes])
         config = GPTConfig.from_json(header["model"])
-        return Artifact(config, _tensors(header["tensors"], memoryview(body)[4 + header_bytes :]))
+        train_seq_len = header["train_seq_len"]
+        if type(train_seq_len) is not int or train_seq_len < 1:
+            raise ArtifactError(f"train_seq_len is {train_seq_len!r}; expected a positive integer")
+        tensors = _tensors(header["tensors"], memoryview(body)[4 + header_bytes :])
+        return Artifact(config, tensors, train_seq_len)
     except ArtifactError:
         raise
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ArtifactError(f"damaged header: {type(error).__name__}: {error}") from None
 
 
-def save_artifact(path: Path, model: GPT, scheme: Scheme = Scheme.INT8_ZLIB) -> int:
+def save_artifact(
+    path: Path, model: GPT, scheme: Scheme = Scheme.INT8_ZLIB, *, train_seq_len: int = 1024
+) -> int:
     """Write the artifact of a model, whole or not at all; returns the file's bytes."""
-    data = pack_model(model, scheme)
+    data = pack_model(model, scheme, train_seq_len=train_seq_len)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(data)

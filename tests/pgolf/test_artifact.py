@@ -33,11 +33,12 @@ def packed(model):
 
 @pytest.mark.parametrize("scheme", list(Scheme))
 def test_round_trip_gives_exactly_the_dequantized_weights(model, scheme, tmp_path):
-    size = save_artifact(tmp_path / "model.pgolf", model, scheme)
+    size = save_artifact(tmp_path / "model.pgolf", model, scheme, train_seq_len=77)
     assert (tmp_path / "model.pgolf").stat().st_size == size
     assert len(list(tmp_path.iterdir())) == 1
     artifact = load_artifact(tmp_path / "model.pgolf")
     assert artifact.config == model.config
+    assert artifact.train_seq_len == 77
     expected = dequantize_state(quantize_state(model.state_dict(), scheme.quantization))
     restored = artifact.build_model().state_dict()
     assert restored.keys() == expected.keys()
@@ -96,6 +97,7 @@ def rebuilt(packed, change):
             lambda p: rebuilt(p, lambda h: h.replace(b'"vocab_size":600', b'"vocab_size":99999999')),
             "do not fit",
         ),
+        (lambda p: rebuilt(p, lambda h: h.replace(b'_len":1024', b'_len":0')), "train_seq_len is 0"),
         (lambda p: rebuilt(p, lambda h: b"[]"), "damaged header"),
     ],
 )
