@@ -41,9 +41,9 @@ class CorpusError(RuntimeError):
 def documents(split: Split, max_bytes: int | None = None) -> Iterator[str]:
     """Yield the documents of one split, always in the same order, up to `max_bytes` of UTF-8.
 
-    A file belongs to exactly one split and repeated documents are dropped, so the splits share none. Files
-    come in a fixed shuffled order, so that a short prefix is a fair sample. Yields whole documents; at
-    least one.
+    A file belongs to exactly one split and repeated documents are dropped, so the splits share none.
+    Documents come in a fixed shuffled order, so that a short prefix is a fair sample. Yields whole
+    documents; at least one.
 
     Raises:
         ValueError: unknown split, or a `max_bytes` that is not positive.
@@ -90,12 +90,12 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def _name_hash(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _split_of(name: str) -> Split:
-    return "val" if _name_hash(name)[0] % VAL_ONE_IN == 0 else "train"
+    return "val" if _hash(name)[0] % VAL_ONE_IN == 0 else "train"
 
 
 @cache
@@ -107,12 +107,12 @@ def _documents() -> dict[Split, tuple[str, ...]]:
             if document.strip() and document not in seen:
                 seen.add(document)
                 held[_split_of(name)].append(document)
-    return {split: tuple(found) for split, found in held.items()}
+    return {split: tuple(sorted(found, key=_hash)) for split, found in held.items()}
 
 
 @cache
 def _sources() -> tuple[tuple[str, str], ...]:
-    """(name relative to the standard library, text) of every selected file, in the fixed shuffled order."""
+    """(name relative to the standard library, text) of every selected file, sorted by name."""
     root = Path(sysconfig.get_path("stdlib"))
     found: list[tuple[str, str]] = []
     for path in [*root.glob("*.py"), *(p for package in PACKAGES for p in (root / package).rglob("*.py"))]:
@@ -130,4 +130,4 @@ def _sources() -> tuple[tuple[str, str], ...]:
             f"{total_bytes:,} bytes of Python sources under {root}, expected over {SMALLEST_CORPUS:,}; "
             "use a Python that ships its standard library as .py files, or pass your own text"
         )
-    return tuple(sorted(found, key=lambda item: _name_hash(item[0])))
+    return tuple(sorted(found))

@@ -48,3 +48,21 @@ def synchronize(device: torch.device) -> None:
     """Wait for queued kernels, so that a clock read after this has seen them."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+class Pacer:
+    """Keeps the CPU at most one step ahead of the GPU, so that the clock of a wallclock cap is honest."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._make_event: Any = torch.cuda.Event if device.type == "cuda" else None
+        self._last: Any = None
+
+    def tick(self) -> None:
+        """Call after queueing a step: waits for the step before it."""
+        if self._make_event is None:
+            return
+        event = self._make_event()
+        event.record()
+        if self._last is not None:
+            self._last.synchronize()
+        self._last = event
