@@ -54,7 +54,10 @@ def _without_namespaces(network: bool, filtered: bool, landlock: int) -> dict[st
     files = "none: writes are limited by the caller's own permissions only"
     processes = "none: the host's processes can be seen and signalled; what the run leaves is killed"
     if landlock:
-        files = "Landlock: the tree, /tmp and /dev/shm can be written, both of them shared with the host"
+        files = (
+            "Landlock: only the tree, /tmp and /dev/shm can be written, the last two shared with the host; "
+            "modes, owners and times of the caller's other files are not protected"
+        )
         processes = "the host's processes can be listed, not read (Landlock); what the run leaves is killed"
     if landlock >= 6:
         processes = processes.replace("not read", "not read or signalled")

@@ -21,11 +21,13 @@ class Limits:
     wall_seconds: float = 300.0
     cpu_seconds: float = 600.0
     memory_bytes: int = 4 * GiB
-    """Resident memory that is no file page. The address space is unbounded: torch reserves far more."""
+    """Resident memory that is no file page, summed. The address space stays unbounded: torch reserves far more
+    than it uses. A single process may not reserve more than twice this as data."""
     scratch_bytes: int = 1 * GiB
     """/tmp, /var/tmp, /run and /dev/shm together; lies in memory and comes on top of `memory_bytes`."""
     tree_bytes: int = 2 * GiB
     """Disk use of the tree, inputs included, at any time."""
+    tree_files: int = 100_000
     file_bytes: int = 1 * GiB
     """Each file."""
     open_files: int = 1024
@@ -44,7 +46,11 @@ class Job:
 
     argv: tuple[str, ...]
     tree: Path
-    """A private copy for this run; its contents are what the child finds, and changes, at `WORK`."""
+    """A private copy for this run; its contents are what the child finds, and changes, at `WORK`.
+
+    Read it afterwards with `verifier.probe.harvest` only: names in it may be links, pipes or huge. Under
+    root the tree has another owner during the run, files with a second hard link elsewhere too.
+    """
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     network: bool = False

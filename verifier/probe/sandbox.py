@@ -17,10 +17,11 @@ import resource
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from verifier.probe import kernel
 from verifier.probe.isolation import Mechanism, describe
 from verifier.probe.job import Ended, Job, Limits, Outcome
 from verifier.probe.supervise import Run, supervise
@@ -46,10 +47,13 @@ UIDS_PER_PROCESS = 64
 NOBODY = 65534
 NPROC_PER_NAMESPACE = (5, 14)  # before this Linux, RLIMIT_NPROC counted the user's tasks on the whole host
 
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
-_CLONE_OTHERS = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000
-"""Mounts, control groups, host name, System V and message queues, processes."""
+_ALWAYS_OWN = (
+    kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWCGROUP
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWPID
+)
 _WORK_NAME = re.compile(re.escape(WORK) + r"(?![\w.-])")
 _run_numbers = itertools.count()
 
@@ -113,7 +117,9 @@ def _owned_by(tree: Path, uid: int, gid: int, change: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        _chown_tree(tree, before.st_uid, before.st_gid)
+        # Folders nested past what can be walked are an attack on the audit; root reads without owning them.
+        with suppress(OSError, RecursionError):
+            _chown_tree(tree, before.st_uid, before.st_gid)
 
 
 def _chown_tree(tree: Path, uid: int, gid: int) -> None:
@@ -132,13 +138,12 @@ def _plan(job: Job, mechanism: Mechanism, tree: Path, work: Path, uid: int, gid:
     return {
         "parent": os.getpid(),
         "namespaces": namespaces,
-        "unshare": _CLONE_OTHERS
-        | (0 if job.network else _CLONE_NEWNET)
-        | (_CLONE_NEWUSER if mechanism is Mechanism.USER else 0),
+        "unshare": _ALWAYS_OWN
+        | (0 if job.network else kernel.CLONE_NEWNET)
+        | (kernel.CLONE_NEWUSER if mechanism is Mechanism.USER else 0),
         "uid": uid,
         "gid": gid,
         "switch_user": mechanism is Mechanism.ROOT,
-        "privileged": namespaces or os.geteuid() == 0,
         "scratch": list(SCRATCH),
         "scratch_bytes": job.limits.scratch_bytes,
         "scratch_files": SCRATCH_FILES,

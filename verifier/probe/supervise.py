@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from verifier.probe.job import Ended, Limits
-from verifier.probe.watch import Usage, tree_bytes, usage_below
+from verifier.probe.watch import TreeUse, Usage, tree_use, usage_below
 
 POLL_SECONDS = 0.025
 TREE_POLL_SECONDS = 0.25
 TREE_POLL_SHARE = 20  # a walk over the tree may take one part in so many of the time
-WRITTEN_SLACK = 4  # a file written again, or deleted while open, counts in full each time
+WRITTEN_SLACK = 4  # a file counts in full each time that it is written again
 STOP_SECONDS = 5.0
 CHUNK_BYTES = 1 << 16
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+_PACKAGE_FOLDER = str(Path(__file__).resolve().parents[2])
+_LAUNCH = "import sys; sys.path.append(sys.argv[2]); from verifier.probe.launcher import main; main()"
 
 
 @dataclass
@@ -100,7 +101,7 @@ def supervise(plan: dict[str, Any], tree: Path, limits: Limits) -> Run:
 
 
 def _start(status: int) -> subprocess.Popen[bytes]:
-    command = (sys.executable, "-I", "-S", "-B", str(_LAUNCHER), str(status))
+    command = (sys.executable, "-I", "-S", "-c", _LAUNCH, str(status), _PACKAGE_FOLDER)
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -117,7 +118,8 @@ def _start(status: int) -> subprocess.Popen[bytes]:
 def _send(launcher: subprocess.Popen[bytes], plan: bytes) -> None:
     assert launcher.stdin is not None
     with suppress(BrokenPipeError), launcher.stdin as pipe:
-        pipe.write(plan)
+        while plan:
+            plan = plan[pipe.write(plan) :]
 
 
 def _watch(
@@ -131,7 +133,7 @@ def _watch(
 ) -> None:
     """Read and sample until the launcher closes its status pipe or a limit is passed."""
     next_sample = next_walk = started
-    tree_used = 0
+    tree_used = TreeUse()
     while _read(selector, POLL_SECONDS, run, limits):
         now = time.monotonic()
         if now >= next_sample:
@@ -140,7 +142,7 @@ def _watch(
             run.peak_memory_bytes = max(run.peak_memory_bytes, run.usage.memory_bytes)
             next_sample = now + POLL_SECONDS
         if now >= next_walk:
-            tree_used = tree_bytes(tree)
+            tree_used = tree_use(tree, run.usage.pids)
             walk_seconds = time.monotonic() - now
             next_walk = now + max(TREE_POLL_SECONDS, walk_seconds * TREE_POLL_SHARE)
         passed = _passed_limit(run, limits, now - started, tree_used)
@@ -149,7 +151,9 @@ def _watch(
             return
 
 
-def _passed_limit(run: Run, limits: Limits, wall_seconds: float, tree_used: int) -> tuple[Ended, str] | None:
+def _passed_limit(
+    run: Run, limits: Limits, wall_seconds: float, tree_used: TreeUse
+) -> tuple[Ended, str] | None:
     usage = run.usage
     written_limit = limits.tree_bytes * WRITTEN_SLACK
     for ended, value, limit, what in (
@@ -157,7 +161,8 @@ def _passed_limit(run: Run, limits: Limits, wall_seconds: float, tree_used: int)
         (Ended.CPU_LIMIT, run.cpu_seconds, limits.cpu_seconds, "CPU seconds"),
         (Ended.MEMORY_LIMIT, usage.memory_bytes, limits.memory_bytes, "bytes of memory"),
         (Ended.PROCESS_LIMIT, usage.tasks, limits.processes, "processes and threads"),
-        (Ended.DISK_LIMIT, tree_used, limits.tree_bytes, "bytes in the tree"),
+        (Ended.DISK_LIMIT, tree_used.used_bytes, limits.tree_bytes, "bytes in the tree"),
+        (Ended.DISK_LIMIT, tree_used.files, limits.tree_files, "files in the tree"),
         (Ended.DISK_LIMIT, usage.written_bytes, written_limit, "bytes written to disk"),
         (Ended.OUTPUT_LIMIT, run.output_bytes, limits.output_bytes, "bytes of output"),
     ):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's own block
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -44,20 +45,43 @@ def usage_below(pid: int, supervisors: int) -> Usage:
     return Usage(tasks, memory_bytes, cpu_seconds, written_bytes, tuple(pids))
 
 
-def tree_bytes(folder: Path) -> int:
-    """Disk blocks in use below a folder, links not followed; what vanishes meanwhile counts as nothing."""
-    total = 0
+@dataclass(frozen=True)
+class TreeUse:
+    """Disk blocks and names below a folder, deleted files that a process still holds open included."""
+
+    used_bytes: int = 0
+    files: int = 0
+
+
+def tree_use(folder: Path, pids: tuple[int, ...]) -> TreeUse:
+    """Links are not followed; what vanishes meanwhile counts as nothing."""
+    used_bytes = files = 0
     pending = [str(folder)]
     while pending:
         try:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    files += 1
+                    used_bytes += entry.stat(follow_symlinks=False).st_blocks * _BLOCK_BYTES
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(entry.path)
         except OSError:
             continue
-    return total
+    deleted = _deleted_but_open(folder.stat().st_dev, pids)
+    return TreeUse(used_bytes + sum(deleted.values()), files + len(deleted))
+
+
+def _deleted_but_open(device: int, pids: tuple[int, ...]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for pid in pids:
+        try:
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                status = os.stat(f"/proc/{pid}/fd/{name}")
+                if status.st_nlink == 0 and status.st_dev == device:
+                    found[status.st_ino] = status.st_blocks * _BLOCK_BYTES
+        except OSError:
+            continue
+    return found
 
 
 def _tree(pid: int, depth: int) -> Iterator[tuple[int, int]]:
