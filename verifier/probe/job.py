@@ -21,8 +21,8 @@ class Limits:
     wall_seconds: float = 300.0
     cpu_seconds: float = 600.0
     memory_bytes: int = 4 * GiB
-    """Resident memory that is no file page, summed. The address space stays unbounded: torch reserves far more
-    than it uses. A single process may not reserve more than twice this as data."""
+    """Resident memory that is no file page, summed. The address space stays unbounded, since torch reserves
+    far more than it uses; a single process may reserve twice this as data."""
     scratch_bytes: int = 1 * GiB
     """/tmp, /var/tmp, /run and /dev/shm together; lies in memory and comes on top of `memory_bytes`."""
     tree_bytes: int = 2 * GiB

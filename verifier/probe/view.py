@@ -78,6 +78,10 @@ def _interpreter() -> Iterator[Path]:
     yield from (
         Path(prefix) for prefix in (sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix)
     )
+    executable = Path(sys.executable)
+    while executable.is_symlink():  # each stop on the way to the program must exist for the next one
+        executable = executable.parent / executable.readlink()
+        yield executable.parent
     yield from (Path(folder) for folder in site.getsitepackages())
     if site.ENABLE_USER_SITE:
         yield Path(site.getusersitepackages())

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+import verifier.probe.sandbox
 import verifier.probe.supervise
+from verifier.probe.isolation import describe
 from verifier.probe.sandbox import (
     HOME,
     WORK,
@@ -137,6 +139,16 @@ for attempt in ("open('data/shard', 'w')", "open('data/new', 'w')", "os.rename('
 print(open("data/shard").read())
 """
     assert lines(run(namespaces, tmp_path, script, read_only=("data",))) == ["tokens"]
+
+
+def test_the_user_has_a_name_and_a_home(namespaces, tmp_path):
+    script = f"""
+import pwd
+user = pwd.getpwuid(os.getuid())
+open("{HOME}/file", "w").write("x")
+print(user.pw_name, user.pw_dir, os.uname().nodename)
+"""
+    assert lines(run(namespaces, tmp_path, script)) == [f"audit {HOME} audit"]
 
 
 def test_signals_show_as_negative_exit_codes(mechanism, tmp_path):
@@ -582,11 +594,11 @@ def test_a_tree_of_empty_files_ends_the_run(mechanism, tmp_path):
     assert outcome.ended is Ended.DISK_LIMIT
 
 
-def test_folders_too_deep_to_walk_do_not_stop_the_audit(mechanism, tmp_path):
+def test_folders_too_deep_to_walk_do_not_stop_the_audit(tmp_path):
     (tmp_path / "tree").mkdir()
     script = "for _ in range(1200):\n    os.mkdir('long')\n    os.chdir('long')"
     try:
-        assert run(mechanism, tmp_path / "tree", script).ok
+        assert run(best_mechanism(), tmp_path / "tree", script).ok
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "tree"], check=True)
 
@@ -700,3 +712,25 @@ run_sandboxed(job, Mechanism({mechanism.value!r}))
     while left_over(mark) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert left_over(mark) == []
+
+
+def test_a_run_that_kills_its_supervisor_is_found_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(verifier.probe.sandbox, "landlock_version", lambda: 0)  # what forbids the signal
+    script = (
+        ESCAPE + "escape(lambda: time.sleep(60))\ntime.sleep(0.5)\nos.kill(os.getppid(), 9)\ntime.sleep(60)"
+    )
+    outcome = run(Mechanism.PROCESS, tmp_path, script)
+    assert (outcome.ended, outcome.exit_code) == (Ended.SUPERVISOR_LOST, None)
+    assert outcome.isolation["filesystem"].startswith("none: ")
+    assert outcome.isolation["processes"].startswith("none: ")
+
+
+def test_the_words_never_promise_more_than_is_there():
+    weakest = describe(Mechanism.PROCESS, network=False, filtered=False, landlock=0, shared_proc=False)
+    for name in ("network", "filesystem", "processes", "ipc"):
+        assert weakest[name].startswith("none")
+    for mechanism in Mechanism:
+        words = describe(mechanism, network=True, filtered=True, landlock=7, shared_proc=True)
+        assert words["network"].startswith("none: the job asked")
+        if mechanism is not Mechanism.PROCESS:
+            assert "can be read" in words["processes"]
