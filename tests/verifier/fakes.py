@@ -9,12 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from verifier.rules import UnknownEdition
 
 import verifier.probe
 from verifier.checks import Check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State, Where, failed, passed, unverified
+from verifier.rules import UnknownEdition
 from verifier.submission import (
     Claim,
     Log,

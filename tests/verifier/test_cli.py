@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
-from verifier.intake import IntakeError
 
 from tests.verifier import fakes
 from verifier import __version__
 from verifier.checks import Check
 from verifier.cli import app
 from verifier.finding import State
+from verifier.intake import IntakeError
 from verifier.report.json import load_schema, read_report
 from verifier.report.store import write_whole
 

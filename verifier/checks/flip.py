@@ -9,7 +9,7 @@ import numpy as np
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where, stage_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, failed, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.dirty import FlipResult, first_dirty_pass, flip_results, noise_nats
 
 SHOWN_POSITIONS = 12
@@ -46,14 +46,16 @@ def causality_flip(evidence: Evidence) -> Outcome:
     head = record.headline_pass(base)
     if head is None or not head.reconciled:
         label = head.label if head else "none"
-        return unverified(f"the scores behind the reported number ({label}) could not be captured, so none can be compared")
+        return unverified(
+            f"the scores behind the reported number ({label}) could not be captured, so none can be compared"
+        )
     results = flip_results(record, base, head)
     if not results:
         ends = ", ".join(f"{run.name}: {run.status}" for run in record.flips)
         return unverified(f"no flipped run reached {head.label}: {ends or 'none was made'}")
     moved = [result for result in results if result.influence.moved.size]
     tested = sum(result.influence.tested for result in results)
-    facts: dict[str, object] = {
+    facts: dict[str, Json] = {
         "label": head.label,
         "flips": [_flip_facts(result) for result in results],
     }
@@ -110,7 +112,7 @@ def causality_flip(evidence: Evidence) -> Outcome:
     )
 
 
-def _flip_facts(result: FlipResult) -> dict[str, object]:
+def _flip_facts(result: FlipResult) -> dict[str, Json]:
     effect = result.influence
     return {
         "run": result.run.name,

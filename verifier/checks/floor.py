@@ -9,7 +9,7 @@ from dataclasses import replace
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, stage_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, failed, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.floor import Floor, floor_of_print, floor_of_scores
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
@@ -22,7 +22,12 @@ SAME_BYTES = 1e-3
 """Relative gap between implied and true bytes a token up to which a printed mean is over the whole stream."""
 
 
-@check("E1-floor", title="no loss under the entropy of its stream", grade=Grade.PROBED, rules=("C1", "C2", "C3", "C4"))
+@check(
+    "E1-floor",
+    title="no loss under the entropy of its stream",
+    grade=Grade.PROBED,
+    rules=("C1", "C2", "C3", "C4"),
+)
 def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     """A loss below the entropy of the stream cannot come from a legal predictor, except with odds of 2^-64.
 
@@ -57,7 +62,9 @@ def _one_stream(evidence: Evidence, record: ProbeRecord, run: Run, numbers: int)
     head = record.headline_pass(run)
     if head is None:
         why = run.reason or "no loss was printed"
-        return unverified(f"{run.name}: no number to hold against the floor: {run.status}, {why}", stream=run.name)
+        return unverified(
+            f"{run.name}: no number to hold against the floor: {run.status}, {why}", stream=run.name
+        )
     if head.reconciled:
         floor = floor_of_scores(head, run.stream, numbers)
         sound = True
@@ -91,7 +98,7 @@ def _above(run: Run, head: Pass, floor: Floor) -> str:
     )
 
 
-def _facts(run: Run, head: Pass, floor: Floor) -> dict[str, object]:
+def _facts(run: Run, head: Pass, floor: Floor) -> dict[str, Json]:
     return {
         "stream": run.name,
         "label": head.label,
@@ -113,4 +120,3 @@ def _whole_stream(head: Pass, run: Run) -> bool:
     implied = head.loss_nats / math.log(2) / head.val_bpb
     true = float(run.true_bytes.sum()) / run.stream.targets
     return abs(implied / true - 1.0) <= SAME_BYTES
-

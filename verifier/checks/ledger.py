@@ -9,7 +9,7 @@ import numpy as np
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, stage_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, passed, unverified, warned
 from verifier.probe.scale import SEQ_LEN
 
 TAIL = SEQ_LEN
@@ -54,7 +54,7 @@ def ledger(evidence: Evidence) -> Outcome:
     missing = np.flatnonzero(~committed.scored[1:]) + 1
     repeated = int((committed.times > 1).sum())
     tail = missing.size <= TAIL
-    facts: dict[str, object] = {
+    facts: dict[str, Json] = {
         "label": head.label,
         "tokens": targets,
         "missing": int(missing.size),

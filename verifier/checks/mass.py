@@ -7,7 +7,7 @@ from dataclasses import replace
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, Where, failed, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, Where, failed, passed, unverified, warned
 from verifier.probe.passes import Pass
 from verifier.probe.record import Run
 from verifier.probe.tapefile import MassTest, Witness
@@ -18,7 +18,12 @@ SAME_SCORE = 2e-6
 """Nats between the replayed score of the realised token and the score that the pass committed."""
 
 
-@check("C2-mass", title="probabilities sum to one over the vocabulary", grade=Grade.PROBED, rules=("C2", "R-051", "R-053"))
+@check(
+    "C2-mass",
+    title="probabilities sum to one over the vocabulary",
+    grade=Grade.PROBED,
+    rules=("C2", "R-051", "R-053"),
+)
 def probability_mass(evidence: Evidence) -> Outcome:
     """Call the script's own scoring function again with other targets and add up what it gives them.
 
@@ -116,7 +121,7 @@ def _broken(evidence: Evidence, run: Run, head: Pass, test: MassTest, witness: W
     )
 
 
-def _facts(test: MassTest) -> dict[str, object]:
+def _facts(test: MassTest) -> dict[str, Json]:
     return {
         "function": test.function,
         "line": test.line,

@@ -30,8 +30,12 @@ def null_run(evidence: Evidence) -> Outcome:
     if head is None or noise is None:
         return unverified("no second run on the same stream reached the reported number")
     if noise == 0.0:
-        return passed(f"bit-equal: {head.label} of two runs on the same stream", label=head.label, noise_nats=0.0)
+        return passed(
+            f"bit-equal: {head.label} of two runs on the same stream", label=head.label, noise_nats=0.0
+        )
     finite = noise if noise < float("inf") else None
     return warned(
-        f"two runs on the same stream differ by up to {noise:.3g} nats ({head.label})", label=head.label, noise_nats=finite
+        f"two runs on the same stream differ by up to {noise:.3g} nats ({head.label})",
+        label=head.label,
+        noise_nats=finite,
     )

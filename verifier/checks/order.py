@@ -8,7 +8,7 @@ from dataclasses import replace
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, failed, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.dirty import flip_results, noise_nats
 from verifier.probe.influence import Learning, learned_before_scored
 from verifier.probe.passes import Pass
@@ -50,7 +50,9 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     base = record.base
     head = record.headline_pass(base)
     if head is None or not head.reconciled:
-        return unverified("the scores behind the reported number could not be captured, so their order is unknown")
+        return unverified(
+            "the scores behind the reported number could not be captured, so their order is unknown"
+        )
     learnings = learned_before_scored(base.tape, head, base.stream.ids.size)
     steps = base.tape.of(Step)
     if not learnings:
@@ -73,7 +75,7 @@ def _outcome(
     scored = int(head.committed(base.stream.ids.size).scored.sum())
     step = learning.steps[0]
     kept = learning.weights is not None and learning.weights.same > 0
-    facts: dict[str, object] = {
+    facts: dict[str, Json] = {
         "stage": _STAGE[learning.stage],
         "label": head.label,
         "positions": int(learning.positions.size),
@@ -96,12 +98,12 @@ def _outcome(
     if learning.stage == "before" and kept and learning.weights is not None:
         message += f"; {learning.weights.same} stepped tensors were unchanged when scoring began"
     if moved:
-        return replace(
-            failed(message, **facts), where=where, rules=_RULES[learning.stage], replayable=True
-        )
+        return replace(failed(message, **facts), where=where, rules=_RULES[learning.stage], replayable=True)
     if flipped:
         return replace(
             passed(f"{message}; no earlier score moved in any flip, so those weights did not score", **facts),
             where=where,
         )
-    return replace(warned(f"{message}; no flip could say whether it reached the scores", **facts), where=where)
+    return replace(
+        warned(f"{message}; no flip could say whether it reached the scores", **facts), where=where
+    )

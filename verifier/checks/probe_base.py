@@ -14,7 +14,9 @@ def no_base(record: ProbeRecord | None) -> Outcome:
         return unverified("no probe was run", try_next="run without `--level documents`")
     reasons = [*record.attempts]
     if record.runs and not reasons:
-        reasons = [f"{run.name}: {run.status}: {run.reason or 'no loss was printed'}" for run in record.runs[:1]]
+        reasons = [
+            f"{run.name}: {run.status}: {run.reason or 'no loss was printed'}" for run in record.runs[:1]
+        ]
     return unverified(
         f"the script did not reach a reported number at audit scale: {'; '.join(reasons) or 'no run was made'}",
         try_next="the report lists the environment and substitutions of the run; see `pgolf-verify doctor`",

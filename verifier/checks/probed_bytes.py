@@ -10,13 +10,18 @@ import numpy as np
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, stage_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, failed, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 
 AGREE = 2e-4
 """Relative. A printed pair of four digits fixes bytes to 3e-5; a repeated tail moves them by up to 1e-4."""
 
 
-@check("B3-bytes", title="bits per byte counts the stream's own bytes", grade=Grade.PROBED, rules=("R-060", "R-061", "R-062"))
+@check(
+    "B3-bytes",
+    title="bits per byte counts the stream's own bytes",
+    grade=Grade.PROBED,
+    rules=("R-060", "R-061", "R-062"),
+)
 def probed_bytes(evidence: Evidence) -> Outcome:
     """Recount the bytes of the tokens that were scored and compare them with loss / ln 2 / BPB.
 
@@ -48,7 +53,7 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     else:
         true = float(base.true_bytes.sum()) / base.stream.targets
     gap = implied / true - 1.0
-    facts: dict[str, object] = {"label": head.label, "implied": implied, "recounted": true, "relative_gap": gap}
+    facts: dict[str, Json] = {"label": head.label, "implied": implied, "recounted": true, "relative_gap": gap}
     text = f"{implied:.5f} bytes a token behind {head.label}; the recount gives {true:.5f} ({gap:+.3%})"
     where = stage_where(evidence, base, head)
     if abs(gap) <= AGREE:

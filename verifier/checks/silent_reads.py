@@ -13,7 +13,10 @@ from verifier.probe.influence import learned_before_scored, unreported_reads
 
 
 @check(
-    "V1-calibration", title="no validation token calibrates the model", grade=Grade.PROBED, rules=("R-017", "R-020", "C1")
+    "V1-calibration",
+    title="no validation token calibrates the model",
+    grade=Grade.PROBED,
+    rules=("R-017", "R-020", "C1"),
 )
 def validation_calibration(evidence: Evidence) -> Outcome:
     """Find the first reported number that moved under a flip, and what read validation tokens before it.
@@ -45,7 +48,9 @@ def validation_calibration(evidence: Evidence) -> Outcome:
         first = next((each for each in base.passes if each.reconciled), None)
         if first is None:
             return unverified("no reported number was reconciled with recorded scores")
-        return passed("no reported number moved with later tokens, so nothing was calibrated on them", label=first.label)
+        return passed(
+            "no reported number moved with later tokens, so nothing was calibrated on them", label=first.label
+        )
     clean = last_clean_pass(record, base, dirty)
     start = clean.last_event if clean is not None else 0
     reads = unreported_reads(base.tape, base, start, dirty.first_event)
@@ -53,23 +58,32 @@ def validation_calibration(evidence: Evidence) -> Outcome:
     if reads is None or any(learning.stage == "before" for learning in learned):
         return not_applicable(
             f"the first number that moved, {dirty.label}, was preceded by learning steps and not by silent reads; "
-            "see C3-order" if learned else f"the first number that moved is {dirty.label}; nothing was read silently before it",
+            "see C3-order"
+            if learned
+            else f"the first number that moved is {dirty.label}; nothing was read silently before it",
             label=dirty.label,
         )
     if noise_nats(record, base, dirty) != 0.0:
-        return unverified(f"{dirty.label} moved, but two unchanged runs do not agree to the bit or were not made")
+        return unverified(
+            f"{dirty.label} moved, but two unchanged runs do not agree to the bit or were not made"
+        )
+    stack = base.tape.stacks.get(reads.first.site, ())
+    # The call that the main program made names the stage better than the layer that met the ids.
+    caller = stack[2] if len(stack) > 2 else stack[-1] if stack else None
     where = site_where(evidence, base, reads.first.site)
+    if caller is not None:
+        where = replace(where, line=caller.line, excerpt=None)
     after = f" after {clean.label}, which did not move" if clean is not None else ""
     return replace(
         failed(
             f"{reads.positions:,} validation tokens went through the model unreported{after}, and {dirty.label} then "
-            f"moved with later tokens: stage calibration, in {base.tape.function(reads.first.site)}",
+            f"moved with later tokens: stage calibration, in {caller.function if caller else '?'}",
             stage="calibration",
             label=dirty.label,
             unmoved=None if clean is None else clean.label,
             tokens=reads.positions,
             ranges=[list(r) for r in reads.ranges],
-            call=[f"{f.file}:{f.line} {f.function}" for f in base.tape.stacks.get(reads.first.site, ())],
+            call=[f"{f.file}:{f.line} {f.function}" for f in stack],
         ),
         where=(where,),
         replayable=True,

@@ -19,12 +19,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
-from verifier.intake.metric import metrics_of_line
 from verifier.probe import workspace
 from verifier.probe.job import Ended, Job, Limits
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
-from verifier.probe.sandbox import WORK, best_mechanism, run_sandboxed
+from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import LADDER, Scale, Setting, settings
 from verifier.probe.stream import Stream
 from verifier.probe.tapefile import Tape, read_tape
@@ -125,7 +124,9 @@ class _Audit:
         paths = workspace.data_paths(scale.vocab_size)
         return settings(self._reads, self._submission.command.env, scale, paths)
 
-    def _start(self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned) -> list[Future[Run]]:
+    def _start(
+        self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned
+    ) -> list[Future[Run]]:
         return [pool.submit(self._one, each, vocabulary) for each in planned]
 
     def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:

@@ -115,9 +115,9 @@ def settings(
             chosen[name] = Setting(name, value, Why.COMMAND)
     for name in reads:
         before = documented.get(name, reads[name].default)
-        value = _scaled(name, before, scale)
-        if value is not None and value != before:
-            chosen[name] = Setting(name, value, Why.SCALED, before)
+        small = _scaled(name, before, scale)
+        if small is not None and small != before:
+            chosen[name] = Setting(name, small, Why.SCALED, before)
     for name, value in paths.items():
         if name in reads:
             chosen[name] = Setting(name, value, Why.PATH)

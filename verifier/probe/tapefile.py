@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.submission import Script
 from verifier.finding import Where
+from verifier.submission import Script
 
 RECORD = np.dtype([("position", "<i4"), ("value", "<f8")])
 MAX_EVENTS = 400_000
@@ -224,7 +224,9 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
         return Backward(number, site, _numbers(raw, "terms"))
     if kind == "step":
         name = str(raw.get("optimizer"))[:80]
-        return Step(number, site, name, _whole(raw, "tensors"), _whole(raw, "values"), _numbers(raw, "backward"))
+        return Step(
+            number, site, name, _whole(raw, "tensors"), _whole(raw, "values"), _numbers(raw, "backward")
+        )
     if kind == "forward":
         ranges = [tuple(each) for each in _list(raw, "at", stream_size + 1) if isinstance(each, list)]
         if any(len(r) != 2 or not all(isinstance(v, int) for v in r) for r in ranges):
@@ -240,17 +242,26 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
 
 
 def _mass(number: int, site: int, raw: dict[str, Any]) -> MassTest:
-    counts = [_whole(raw, key) if key in raw else 0 for key in ("line", "tried", "vocab", "positions", "over")]
     witnesses = []
     for each in _list(raw, "witnesses", 64) if "witnesses" in raw else ():
         if not isinstance(each, dict):
             raise _Damaged(f"event {number} has a malformed witness")
         total, realised = _real(each, "sum"), _real(each, "realised_nats")
         witnesses.append(Witness(_whole(each, "position"), realised, total, _whole(each, "tried")))
-    sums = [_real(raw, key) if key in raw else 0.0 for key in ("highest", "lowest")]
+    full = {"vocab": 0, "positions": 0, "over": 0, "highest": 0.0, "lowest": 0.0, **raw}
     return MassTest(
-        number, site, str(raw.get("function"))[:200], *counts, highest=sums[0], lowest=sums[1], witnesses=tuple(witnesses)
-    )  # fmt: skip
+        number=number,
+        site=site,
+        function=str(raw.get("function"))[:200],
+        line=_whole(full, "line"),
+        tried=_whole(full, "tried"),
+        vocab=_whole(full, "vocab"),
+        positions=_whole(full, "positions"),
+        over=_whole(full, "over"),
+        highest=_real(full, "highest"),
+        lowest=_real(full, "lowest"),
+        witnesses=tuple(witnesses),
+    )
 
 
 def _real(raw: dict[str, Any], key: str) -> float:

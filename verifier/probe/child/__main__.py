@@ -37,7 +37,9 @@ def main(work: Path) -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tape = Tape(out, script.parent)
-    mode = shadow.Shadow(tape, PositionIndex(read_stream([work / path for path in job["val"]])), devices.redirect)
+    mode = shadow.Shadow(
+        tape, PositionIndex(read_stream([work / path for path in job["val"]])), devices.redirect
+    )
     devices.install()
     if job["fp32"]:
         precision.install()
@@ -47,7 +49,7 @@ def main(work: Path) -> int:
     watch = mass.Mass(tape, mode, job["vocab_size"]).watch if job["mass"] else None
     program.install(tape, str(work / job["data"]), watch)
     shadow.install(mode)
-    sys.stdout = LineTee(tape, sys.stdout)  # type: ignore[assignment]
+    sys.stdout = LineTee(tape, sys.stdout)
     virtual = clock.install()
     ended: dict[str, Any] = {"status": "finished"}
     try:
@@ -57,7 +59,9 @@ def main(work: Path) -> int:
     except BaseException as error:
         traceback.print_exc()
         last = traceback.extract_tb(error.__traceback__)
-        own = [f"{Path(f.filename).name}:{f.lineno}" for f in last if f.filename.startswith(str(script.parent))]
+        own = [
+            f"{Path(f.filename).name}:{f.lineno}" for f in last if f.filename.startswith(str(script.parent))
+        ]
         ended = {"status": "raised", "error": f"{type(error).__name__}: {error}"[:2000], "at": own[-3:]}
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

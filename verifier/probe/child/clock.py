@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 
-from verifier.probe.child.uses import used
+from verifier.probe.child.uses import stand_in, used
 
 TICK_NS = 1_000_000
 EPOCH_NS = 1_775_000_000 * 1_000_000_000  # an arbitrary fixed date within the contest
@@ -35,9 +35,7 @@ def install() -> VirtualClock:
     """Replace the functions of `time` by virtual ones and return the clock behind them."""
     clock = VirtualClock()
     for name in ("perf_counter", "monotonic", "process_time", "thread_time"):
-        setattr(time, name, lambda: clock.now_ns() / 1e9)
-        setattr(time, f"{name}_ns", clock.now_ns)
-    time.time = lambda: (EPOCH_NS + clock.now_ns()) / 1e9
-    time.time_ns = lambda: EPOCH_NS + clock.now_ns()
-    time.sleep = clock.sleep
+        stand_in(time, **{name: lambda: clock.now_ns() / 1e9, f"{name}_ns": clock.now_ns})
+    stand_in(time, time=lambda: (EPOCH_NS + clock.now_ns()) / 1e9, time_ns=lambda: EPOCH_NS + clock.now_ns())
+    stand_in(time, sleep=clock.sleep)
     return clock

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from verifier.probe.child.uses import used
+from verifier.probe.child.uses import stand_in, used
 
 _REAL_DEVICE = torch.device
 _CPU = torch.device("cpu")
@@ -56,7 +56,7 @@ class _DeviceType(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         used("device")
         asked = args[0] if args else kwargs.get("type", kwargs.get("device"))
-        return _CPU if isinstance(asked, int) or str(asked).startswith("cuda") else _REAL_DEVICE(asked)
+        return _CPU if isinstance(asked, int) or str(asked).startswith("cuda") else _REAL_DEVICE(str(asked))
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, _REAL_DEVICE)
@@ -121,12 +121,10 @@ def _install_cuda() -> None:
                "reset_peak_memory_stats", "reset_max_memory_allocated", "set_per_process_memory_fraction",
                "reset_accumulated_memory_stats", "seed", "seed_all", "set_stream", "set_rng_state",
                "set_rng_state_all", "_lazy_init", "set_sync_debug_mode", "nvtx")  # fmt: skip
-    for name in nothing:
-        setattr(cuda, name, lambda *_, **__: None)
+    stand_in(cuda, **dict.fromkeys(nothing, lambda *_, **__: None))
     zero = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved", "current_device",
             "utilization", "temperature", "power_draw", "clock_rate")  # fmt: skip
-    for name in zero:
-        setattr(cuda, name, lambda *_, **__: 0)
+    stand_in(cuda, **dict.fromkeys(zero, lambda *_, **__: 0))
     answers: dict[str, Any] = {
         "is_available": True,
         "is_initialized": True,
@@ -143,13 +141,19 @@ def _install_cuda() -> None:
         "is_current_stream_capturing": False,
         "get_arch_list": ["sm_90"],
     }
-    for name, answer in answers.items():
-        setattr(cuda, name, _answer(f"cuda.{name}", answer))
-    for name in ("Stream", "Event", "CUDAGraph", "device", "device_of", "ExternalStream"):
-        setattr(cuda, name, _Nothing)
-    for name in ("stream", "graph", "current_stream", "default_stream", "graph_pool_handle", "make_graphed_callables"):
-        setattr(cuda, name, lambda *_, **__: _Nothing())
-    cuda.amp.GradScaler = lambda *_, **__: torch.amp.GradScaler("cpu", enabled=False)
+    stand_in(cuda, **{name: _answer(f"cuda.{name}", answer) for name, answer in answers.items()})
+    classes = ("Stream", "Event", "CUDAGraph", "device", "device_of", "ExternalStream")
+    stand_in(cuda, **dict.fromkeys(classes, _Nothing))
+    makers = (
+        "stream",
+        "graph",
+        "current_stream",
+        "default_stream",
+        "graph_pool_handle",
+        "make_graphed_callables",
+    )
+    stand_in(cuda, **dict.fromkeys(makers, lambda *_, **__: _Nothing()))
+    stand_in(cuda.amp, GradScaler=lambda *_, **__: torch.amp.GradScaler("cpu", enabled=False))
 
 
 def _answer(name: str, value: Any) -> Any:
@@ -161,13 +165,16 @@ def _answer(name: str, value: Any) -> Any:
 
 
 def _install_tensor() -> None:
-    Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
-    Tensor.pin_memory = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
-    Tensor.is_pinned = lambda self, *_, **__: True  # type: ignore[method-assign, assignment]
-    Tensor.is_cuda = property(lambda self: True)  # type: ignore[method-assign, assignment]
-    Tensor.record_stream = lambda self, *_: None  # type: ignore[method-assign, assignment]
-    Tensor.get_device = lambda self: 0  # type: ignore[method-assign, assignment]
-    nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
+    stand_in(
+        Tensor,
+        cuda=lambda self, *_, **__: self,
+        pin_memory=lambda self, *_, **__: self,
+        is_pinned=lambda self, *_, **__: True,
+        is_cuda=property(lambda self: True),
+        record_stream=lambda self, *_: None,
+        get_device=lambda self: 0,
+    )
+    stand_in(nn.Module, cuda=lambda self, *_, **__: self)
 
 
 def _install_loading() -> None:
@@ -177,7 +184,7 @@ def _install_loading() -> None:
         kwargs["map_location"] = "cpu"
         return load(*args[:1], **kwargs)
 
-    torch.load = load_on_cpu
+    stand_in(torch, load=load_on_cpu)
 
 
 def _install_optimizers() -> None:
@@ -190,32 +197,29 @@ def _install_optimizers() -> None:
                     used(f"optimizer {name}=True")
             _plain(self, *args, **kwargs)
 
-        optimizer.__init__ = init  # type: ignore[method-assign]
+        stand_in(optimizer, __init__=init)
 
 
 def _install_attention() -> None:
-    backends = torch.backends.cuda
-    for name in ("enable_flash_sdp", "enable_mem_efficient_sdp", "enable_math_sdp", "enable_cudnn_sdp"):
-        setattr(backends, name, lambda *_, **__: None)
-    backends.sdp_kernel = lambda *_, **__: contextlib.nullcontext()
-    with contextlib.suppress(ImportError):
-        import torch.nn.attention as attention
+    import torch.nn.attention as attention
 
-        attention.sdpa_kernel = lambda *_, **__: contextlib.nullcontext()  # type: ignore[assignment]
+    toggles = ("enable_flash_sdp", "enable_mem_efficient_sdp", "enable_math_sdp", "enable_cudnn_sdp")
+    stand_in(torch.backends.cuda, **dict.fromkeys(toggles, lambda *_, **__: None))
+    stand_in(torch.backends.cuda, sdp_kernel=lambda *_, **__: contextlib.nullcontext())
+    stand_in(attention, sdpa_kernel=lambda *_, **__: contextlib.nullcontext())
 
 
 def install() -> None:
     """Replace the CUDA side of torch. Call after importing torch and before the script runs."""
-    torch.device = _Device  # type: ignore[misc, assignment]
-    torch.Generator = _make_generator()  # type: ignore[misc]
     _install_cuda()
     _install_tensor()
     _install_loading()
     _install_optimizers()
     _install_attention()
-    torch.compile = _compile  # type: ignore[assignment]
-    torch.compiler.disable = lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f)
-    torch.inference_mode = torch.no_grad  # type: ignore[misc, assignment]
+    stand_in(
+        torch, device=_Device, Generator=_make_generator(), compile=_compile, inference_mode=torch.no_grad
+    )
+    stand_in(torch.compiler, disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f))
 
 
 def _make_generator() -> type:

@@ -77,19 +77,23 @@ class Mass:
 
         return watched
 
-    def _target_argument(self, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | str | None:
+    def _target_argument(
+        self, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> int | str | None:
         """Which argument holds the targets of the scores `out`."""
         at = out.__dict__[AT].reshape(-1)
         known = at >= 0
         for key, value in (*enumerate(args), *kwargs.items()):
             found = self._mode.find(value)
-            if found is not None and found.numel() == at.numel():
+            if isinstance(key, int | str) and found is not None and found.numel() == at.numel():
                 same = (found.reshape(-1) == at) & known
                 if int(same.sum()) * 2 > int(known.sum()):
                     return key
         return None
 
-    def _replay(self, function: Callable[..., Any], key: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _replay(
+        self, function: Callable[..., Any], key: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         started = _now()
         reader, writer = os.pipe()
         self._tape.flush()
@@ -124,7 +128,9 @@ class Mass:
                 **json.loads(answer),
             )  # fmt: skip
 
-    def _enumerate(self, function: Callable[..., Any], key: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _enumerate(
+        self, function: Callable[..., Any], key: int | str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
         """In the fork: sums of probability over candidates, at all positions and then at single ones."""
         targets: Tensor = args[key] if isinstance(key, int) else kwargs[key]
         at = self._mode.find(targets)
@@ -136,7 +142,8 @@ class Mass:
                 out = function(*args[:key], changed, *args[key + 1 :], **kwargs)
             else:
                 out = function(*args, **{**kwargs, key: changed})
-            return out.detach().reshape(-1).double()
+            flat_scores: Tensor = out.detach().reshape(-1).double()
+            return flat_scores
 
         flat = at.reshape(-1)
         known = flat >= 0

@@ -57,9 +57,9 @@ class ShadowArray(np.ndarray):
         if method == "reduce" and ufunc.__name__ in _REDUCING and first.report is not None:
             first.report(first.at, plain[0], "numpy:sum")  # type: ignore[arg-type]
             return result
-        if method == "__call__" and isinstance(result, np.ndarray) and result.dtype.kind == "f":
-            if first.at is not None and first.at.shape == result.shape and first.report is not None:
-                return ShadowArray.wrap(result, first.at, first.report)
+        floats = method == "__call__" and isinstance(result, np.ndarray) and result.dtype.kind == "f"
+        if floats and first.at is not None and first.at.shape == result.shape and first.report is not None:
+            return ShadowArray.wrap(result, first.at, first.report)
         return result
 
     def tolist(self) -> Any:

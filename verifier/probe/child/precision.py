@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from verifier.probe.child.uses import used
+from verifier.probe.child.uses import stand_in, used
 
 
 class _NoAutocast:
@@ -35,10 +35,8 @@ def install() -> None:
     """Alias bfloat16 to float32 throughout torch."""
     torch.zeros(1, dtype=torch.bfloat16).float()  # fill torch's own dtype tables before the alias
     torch.storage._dtype_to_storage_type_map()
-    torch.bfloat16 = torch.float32  # type: ignore[misc]
-    Tensor.bfloat16 = lambda self, *_, **__: self.float()  # type: ignore[method-assign, assignment]
-    nn.Module.bfloat16 = lambda self: self.float()  # type: ignore[method-assign, assignment]
-    torch.autocast = _NoAutocast  # type: ignore[misc, assignment]
-    torch.amp.autocast = _NoAutocast  # type: ignore[misc, assignment]
-    torch.cuda.amp.autocast = _NoAutocast  # type: ignore[misc, assignment]
-    torch.amp.autocast_mode.autocast = _NoAutocast  # type: ignore[misc, assignment]
+    stand_in(torch, bfloat16=torch.float32, autocast=_NoAutocast)
+    stand_in(Tensor, bfloat16=lambda self, *_, **__: self.float())
+    stand_in(nn.Module, bfloat16=lambda self: self.float())
+    for owner in (torch.amp, torch.cuda.amp, torch.amp.autocast_mode):
+        stand_in(owner, autocast=_NoAutocast)

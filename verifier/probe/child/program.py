@@ -31,7 +31,10 @@ def _compile_text(source: str, name: str, flags: int = 0) -> types.CodeType:
     if lower != source:
         used("grammar 3.12 on 3.11")
     tree = _plain_compile(lower, name, "exec", flags=flags | ast.PyCF_ONLY_AST, dont_inherit=True)
-    return _plain_compile(rewrite(tree, _watching), name, "exec", flags=flags, dont_inherit=True)
+    code: types.CodeType = _plain_compile(
+        rewrite(tree, _watching), name, "exec", flags=flags, dont_inherit=True
+    )
+    return code
 
 
 def _register(source: str) -> str:
@@ -87,7 +90,12 @@ def install(tape: Tape, data_folder: str, watch: Watcher | None) -> None:
     loader.source_to_code = source_to_code  # type: ignore[method-assign]
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" and isinstance(args[0], str) and args[0].startswith(data_folder) and args[0].endswith(".bin"):
+        if (
+            event == "open"
+            and isinstance(args[0], str)
+            and args[0].startswith(data_folder)
+            and args[0].endswith(".bin")
+        ):
             tape.write("open", path=args[0].removeprefix(data_folder).lstrip("/"), site=tape.site())
 
     sys.addaudithook(audit)

@@ -83,7 +83,9 @@ def _returns_value(node: ast.FunctionDef) -> bool:
     if any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own):
         return False
     arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
-    return len(arguments) >= 2 and any(isinstance(each, ast.Return) and each.value is not None for each in own)
+    return len(arguments) >= 2 and any(
+        isinstance(each, ast.Return) and each.value is not None for each in own
+    )
 
 
 def _is_property(node: ast.FunctionDef) -> bool:

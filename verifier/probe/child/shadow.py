@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.overrides import TorchFunctionMode
@@ -26,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 from verifier.probe.child.numpy_shadow import ShadowArray
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.tape import Tape, runs
+from verifier.probe.child.uses import stand_in
 
 AT = "_pgolf_at"
 """Attribute: LongTensor of stream positions, same shape as the tensor, -1 where unknown."""
@@ -34,23 +34,39 @@ PURE = "_pgolf_pure"
 TERMS = "_pgolf_terms"
 """Attribute: numbers of the score events that a loss is made of."""
 
-SHAPE_OPS = frozenset(
-    "view reshape flatten unflatten squeeze unsqueeze transpose permute contiguous expand expand_as repeat "
-    "narrow select split chunk unbind index_select masked_select cat concat concatenate stack hstack vstack "
-    "view_as reshape_as movedim swapaxes t flip roll tile repeat_interleave broadcast_to pad ravel diagonal "
-    "unfold take_along_dim tensor_split hsplit vsplit __iter__".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SHAPE_OPS = _words(
+    """
+    view reshape flatten unflatten squeeze unsqueeze transpose permute contiguous expand expand_as
+    repeat narrow select split chunk unbind index_select masked_select cat concat concatenate stack
+    hstack vstack view_as reshape_as movedim swapaxes t flip roll tile repeat_interleave
+    broadcast_to pad ravel diagonal unfold take_along_dim tensor_split hsplit vsplit __iter__
+    """
 )
-KEEPS_VALUE = frozenset("to float double clone detach contiguous cpu type mul __mul__ masked_fill alias".split())
-MIXING = frozenset(
-    "softmax log_softmax cumsum cumprod logcumsumexp cummax cummin sort argsort topk matmul mm bmm linear "
-    "layer_norm rms_norm conv1d scaled_dot_product_attention einsum zeros_like ones_like full_like empty_like "
-    "rand_like randn_like new_zeros new_ones new_full new_empty zero_ fill_ eq ne lt le gt ge isnan isfinite "
-    "isinf __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __get__ __set__ backward size dim numel stride is_floating_point "
-    "requires_grad_ element_size data_ptr __len__ storage_offset is_contiguous normal_ uniform_ random_".split()
+KEEPS_VALUE = _words(
+    """
+    to float double clone detach contiguous cpu type mul __mul__ masked_fill alias
+    """
 )
-REDUCTIONS = frozenset(
-    "sum mean nansum nanmean dot vdot inner index_add index_add_ scatter_add scatter_add_ scatter_reduce "
-    "scatter_reduce_ bincount".split()
+MIXING = _words(
+    """
+    softmax log_softmax cumsum cumprod logcumsumexp cummax cummin sort argsort topk matmul mm bmm
+    linear layer_norm rms_norm conv1d scaled_dot_product_attention einsum zeros_like ones_like
+    full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty zero_ fill_ eq
+    ne lt le gt ge isnan isfinite isinf __eq__ __ne__ __lt__ __le__ __gt__ __ge__ __get__ __set__
+    backward size dim numel stride is_floating_point requires_grad_ element_size data_ptr __len__
+    storage_offset is_contiguous normal_ uniform_ random_
+    """
+)
+REDUCTIONS = _words(
+    """
+    sum mean nansum nanmean dot vdot inner index_add index_add_ scatter_add scatter_add_
+    scatter_reduce scatter_reduce_ bincount
+    """
 )
 WEIGHT_CHECKS = 400
 
@@ -220,7 +236,7 @@ class Shadow(TorchFunctionMode):
                     at = torch.where((factor == 0).expand(out.shape), -1, at)
         elif name == "where" and len(args) == 3:
             chosen = [_at_or_unknown(each) for each in args[1:]]
-            at = torch.where(args[0], *chosen)
+            at = torch.where(args[0], chosen[0], chosen[1])
         elif name in ("masked_fill", "masked_fill_") and len(args) > 1:
             at = torch.where(args[1].expand(out.shape), -1, at)
         setattr(out, AT, at)
@@ -251,7 +267,11 @@ class Shadow(TorchFunctionMode):
     def _numpy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
         at = _at(args[0])
-        return out if at is None or at.shape != out.shape else ShadowArray.wrap(out, at.numpy(), self.score_array)
+        return (
+            out
+            if at is None or at.shape != out.shape
+            else ShadowArray.wrap(out, at.numpy(), self.score_array)
+        )
 
     # ---- where they leave -----------------------------------------------------------------------
 
@@ -285,10 +305,10 @@ class Shadow(TorchFunctionMode):
 
     def learn(self, loss: Tensor) -> None:
         """Note that gradients of `loss` are about to be taken."""
-        terms = loss.__dict__.get(TERMS)
+        terms: tuple[int, ...] = loss.__dict__.get(TERMS, ())
         at = _at(loss)
         if at is not None and bool((at >= 0).any()):
-            terms = (*(terms or ()), self._score(at, loss, "backward", True))
+            terms = (*terms, self._score(at, loss, "backward", True))
         if terms:
             event = self._tape.write("backward", site=self._tape.site(), terms=list(terms)[-64:])
             self._pending_backward.append(event)
@@ -354,7 +374,7 @@ def install(mode: Shadow) -> None:
     register_optimizer_step_post_hook(mode.stepped)
 
     # These two would leave the mode, and custom backward code must run inside it: they are wrapped instead.
-    torch.autograd.has_torch_function = lambda _: False
+    stand_in(torch.autograd, has_torch_function=lambda _: False)
 
     def learn_from(outputs: Any) -> None:
         for each in (outputs,) if isinstance(outputs, Tensor) else outputs:
@@ -368,15 +388,15 @@ def install(mode: Shadow) -> None:
         learn_from(outputs)
         return _plain_grad(outputs, *args, **kwargs)
 
-    torch.autograd.backward, torch.autograd.grad = backward, grad
+    stand_in(torch.autograd, backward=backward, grad=grad)
     run = threading.Thread.run
 
     def run_in_mode(self: threading.Thread) -> None:
         with mode:
             run(self)
 
-    threading.Thread.run = run_in_mode  # type: ignore[method-assign]
-    mode.__enter__()
+    stand_in(threading.Thread, run=run_in_mode)
+    mode.__enter__()  # type: ignore[no-untyped-call]
 
 
 def _at(value: Any) -> Tensor | None:
@@ -393,7 +413,9 @@ def _carry_pure(source: Any, out: Tensor) -> None:
 def _is_mask(args: tuple[Any, ...]) -> bool:
     """Whether a product only keeps or drops values."""
     factors = [each for each in args if isinstance(each, Tensor) and AT not in each.__dict__]
-    return all(bool(((f == 0) | (f == 1)).all()) for f in factors) and all(isinstance(e, Tensor) for e in args)
+    return all(bool(((f == 0) | (f == 1)).all()) for f in factors) and all(
+        isinstance(e, Tensor) for e in args
+    )
 
 
 def _at_or_unknown(value: Any) -> Tensor:

@@ -53,7 +53,13 @@ class Tape:
         self._scores.write(records.tobytes())
         offset, self._written = self._written, self._written + records.size
         return self.write(
-            "score", how=how, off=offset, n=int(records.size), all=int(positions.size), site=self.site(), **fields
+            "score",
+            how=how,
+            off=offset,
+            n=int(records.size),
+            all=int(positions.size),
+            site=self.site(),
+            **fields,
         )
 
     def site(self) -> int:
@@ -62,7 +68,7 @@ class Tape:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_filename
-            if name.startswith(self._root) or name.startswith("<wrapped"):
+            if name.startswith((self._root, "<wrapped")):
                 frames.append((name.removeprefix(self._root), frame.f_lineno, frame.f_code.co_name))
             frame = frame.f_back
         stack = tuple(reversed(frames[-MAX_FRAMES:]))
