@@ -45,8 +45,8 @@ class Scale:
     vocab_size: int = 1024
 
 
-AUDIT = Scale("audit", layers=2, iterations=4, tokens=8192)
-DEEP = Scale("audit-deep", layers=None, iterations=2, tokens=4096)
+AUDIT = Scale("audit", layers=2, iterations=1, tokens=8192)
+DEEP = Scale("audit-deep", layers=None, iterations=1, tokens=4096)
 LADDER = (AUDIT, DEEP)
 
 _FIXED: Mapping[str, int] = {
