@@ -376,11 +376,7 @@ def _expression(chunks: tuple[_Chunk, ...], inside: tuple[str, ...]) -> str:
             out.append(code.replace("\n", " ") if one_line else code)
             continue
         adjacent = any(_is_adjacent(chunks, index, step) for step in (-1, 1))
-        text = (
-            _string(chunk, inside)
-            if isinstance(chunk, _Formatted)
-            else _plain(chunk, inside, adjacent)
-        )
+        text = _string(chunk, inside) if isinstance(chunk, _Formatted) else _plain(chunk, inside, adjacent)
         lost = 0 if one_line else chunk.raw.count("\n") - text.count("\n")
         out.append(text + "\n" * lost)
     return "".join(out)

@@ -99,9 +99,17 @@ def _looks_packed(syntax: Syntax) -> bool:
     """True when the script executes text, or carries enough dense literal to hide a program."""
     dense = 0
     for node in syntax.nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("exec", "eval"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("exec", "eval")
+        ):
             return True
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= _DENSE:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str | bytes)
+            and len(node.value) >= _DENSE
+        ):
             head = node.value[:_DENSE]
             dense += len(node.value) if len(head.split()) == 1 else 0
     return dense >= _SMALLEST_PAYLOAD
