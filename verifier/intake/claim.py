@@ -37,7 +37,7 @@ _CONTAINERS = (
 )
 _NOT_HEADLINE = re.compile(
     r"(?<![a-z])std|delta|pre_?quant|baseline|prior|target|sota|improv|diagnostic|record|threshold|gain|diff|loss|"
-    r"retract|previous|base_|parent|control|projected|unquant|seeds?$|per_seed|range|stderr|sem$|var$",
+    r"retract|previous|base_|parent|control|project|expect|predict|smoke|sigma|proxy|note|unquant|training|seeds?$|per_seed|range|stderr|sem$|var$",
     re.IGNORECASE,
 )
 _BYTES_TOTAL_KEYS = (

@@ -72,11 +72,11 @@ def read_command(
     """Gather the run command. Never raises; with nothing documented the command is empty."""
     known = _known_variables(folder, script)
     names = _script_names(script)
-    sources = [
-        *_from_logs(logs, claim),
-        *_from_scripts(folder, names, known),
-        *_from_readme(folder, readme, names, known),
-    ]
+    scripts = _from_scripts(folder, names, known)
+    documented = _from_readme(folder, readme, names, known)
+    if scripts and scripts[0].score < 0 and documented:
+        scripts = []  # run_ablation.sh and the like do not speak for the headline run
+    sources = [*_from_logs(logs, claim), *scripts, *documented]
     env: dict[str, str] = {}
     set_by: dict[str, _Source] = {}
     conflicts: list[str] = []
@@ -145,7 +145,7 @@ def _from_scripts(folder: Folder, names: set[str], known: set[str]) -> list[_Sou
         if text is None:
             continue
         stem = file.path.rpartition("/")[2]
-        score = bool(_GOOD_SCRIPT.search(stem)) - 3.0 * bool(_BAD_SCRIPT.search(stem)) - file.path.count("/")
+        score = bool(_GOOD_SCRIPT.search(stem)) - 4.0 * bool(_BAD_SCRIPT.search(stem)) - file.path.count("/")
         sources += _ranked(1, score, file.path, invocations(text.text), names, known)
     return _best(sources)
 

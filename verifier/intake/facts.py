@@ -46,7 +46,7 @@ _CALIBRATED = re.compile(
 )
 _CALIBRATION = re.compile(r"calibrat|hessian|gptq", re.IGNORECASE)
 _FROM_VAL = re.compile(
-    r"val(?:idation)?[- _]data|using validation|from val|on val\b|val[_ ]tokens|\bval set|calib_val",
+    r"val(?:idation)?[- _]data|using validation|from val|on val\b|\bval set",
     re.IGNORECASE,
 )
 _FROM_SELF = re.compile(
@@ -97,7 +97,8 @@ class Facts:
     train_ms: float | None = None
     train_line: int | None = None
     train_rounding_ms: float = 0.0
-    stopped: bool = False
+    stop_step: int | None = None
+    """The step of the stop line of the run being read: later lines of that run do not count."""
     stop_line: int | None = None
     calibration_seconds: float | None = None
     calibration_line: int | None = None
@@ -136,14 +137,13 @@ class Facts:
     def _training_time(self, line: str, number: int) -> None:
         if (match := _STOP.search(line)) is not None:
             self._train(match.group(1), match.group(2) or "ms", number)
-            self.stopped = True
-            self.stop_line = number
+            self.stop_step, self.stop_line = int(match.group(3)), number
         elif (match := _STEP_TIME.search(line)) is not None and "warmup" not in line:
-            if self.stopped and int(match.group(1)) > 0:
+            if self.stop_step is not None and int(match.group(1)) >= self.stop_step:
                 return
-            self.stopped = False
+            self.stop_step = self.stop_line = None  # a lower step: another run began in the same log
             self._train(match.group(2), match.group(3), number)
-        elif not self.stopped:
+        elif self.stop_step is None:
             if (match := _TRAIN_DONE.search(line)) is not None:
                 self._train(match.group(1), match.group(2).lower(), number)
             elif (match := _STEP_BAR.search(line)) is not None:

@@ -29,7 +29,7 @@ _SOURCE_LINE = re.compile(
 )
 _FILE_SEED = re.compile(r"(?:seed[_-]?|(?:^|[_/-])s)(\d{1,6})(?!\d|\.\d)", re.IGNORECASE)
 _MAX_LINE = 4_000  # characters; real metric lines are below 400
-_MAX_LINES = 2_000_000
+_MAX_LINES = 500_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def read_log(data: bytes, file: ShippedFile) -> LogFile:
     decoded = decode_text(data)
     if decoded is None:
         return LogFile(None)
-    lines = _ANSI.sub("", decoded.text).split("\n")[:_MAX_LINES]
+    lines = _ANSI.sub("", decoded.text).split("\n")
+    cut, lines = len(lines) - _MAX_LINES, lines[:_MAX_LINES]
     listing = find_listing(lines)
     facts, metrics, long_lines = Facts(), _Metrics(), 0
     for number, line in enumerate(lines, start=1):
@@ -69,7 +70,7 @@ def read_log(data: bytes, file: ShippedFile) -> LogFile:
     if not metrics.found and facts.train_ms is None and not facts.sizes:
         return LogFile(None)
     log = _assemble(file, decoded.encoding, facts, metrics, None if listing is None else listing.sha256)
-    return LogFile(log, _problems(file.path, decoded.encoding, long_lines))
+    return LogFile(log, _problems(file.path, decoded.encoding, long_lines, cut))
 
 
 class _Metrics:
@@ -118,7 +119,7 @@ def _assemble(
     )
 
 
-def _problems(path: str, encoding: str, long_lines: int) -> tuple[Problem, ...]:
+def _problems(path: str, encoding: str, long_lines: int, cut: int) -> tuple[Problem, ...]:
     problems = []
     if encoding not in ("utf-8", "utf-8-sig"):
         problems.append(
@@ -136,4 +137,7 @@ def _problems(path: str, encoding: str, long_lines: int) -> tuple[Problem, ...]:
                 Where(path),
             )
         )
+    if cut > 0:
+        message = f"{path} has over {_MAX_LINES} lines; the last {cut} were not parsed"
+        problems.append(Problem("log-too-long", message, Where(path)))
     return tuple(problems)

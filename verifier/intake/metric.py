@@ -33,7 +33,8 @@ _TRAJECTORY = re.compile(
     re.IGNORECASE,
 )
 _NOISE = re.compile(
-    r"^(?:\[(?:rank|default)\d+\]:?\s*|\[?\d{4}-\d\d-\d\d[T ][\d:.,]+Z?\]?\s*(?:-\s*)?(?:(?:INFO|DEBUG|WARNING|ERROR)\s+)?(?:-\s*)?|"
+    r"^(?:\[(?:rank|default)\d+\]:?\s*|\[?\d{4}-\d\d-\d\d[T ][\d:.,]+Z?\]?\s*(?:-\s*)?"
+    r"(?:(?:INFO|DEBUG|WARNING|ERROR)\s+)?(?:-\s*)?|"
     r"\[?\d\d:\d\d:\d\d(?:\.\d+)?\]\s*|\(\w+ pid=\d+\)\s*|[IWE]\d{4} [\d:.]+ \d+ \S+\]\s*|INFO:\s*)+"
 )
 _LABEL_END = re.compile(r"[\s:=|>,;({\[*`'\"-]+$")
