@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
@@ -32,7 +33,7 @@ def print_check(check: Check, rules: Mapping[str, RuleText], console: Console) -
     for id in check.rules:
         console.print(Text(f"rule {id}  {rules[id].title}" if id in rules else f"rule {id}", "dim"))
     console.print()
-    console.print(check.page, markup=False, highlight=False)
+    console.print(_reflowed(check.page), markup=False, highlight=False)
 
 
 def print_rule(rule: RuleText, checks: Iterable[Check], console: Console) -> None:
@@ -94,6 +95,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     starts = [lower for lower in by_lower if lower.startswith(name.lower())]
     best = list(dict.fromkeys([*starts, *near]))[:2]
     return f"did you mean {' or '.join(by_lower[each] for each in best)}?" if best else ""
+
+
+def _reflowed(page: str) -> str:
+    """Paragraphs as one line each, for the terminal to wrap; indented lines and lists stay as they are."""
+    paragraphs = page.split("\n\n")
+    return "\n\n".join(
+        paragraph if re.search(r"^(\s|[-*] )", paragraph, re.MULTILINE) else paragraph.replace("\n", " ")
+        for paragraph in paragraphs
+    )
 
 
 def _table(*columns: str) -> Table:

@@ -21,7 +21,6 @@ from verifier.report.wording import (
     counts_line,
     evidence_line,
     measured_words,
-    missing_evidence,
     replay_command,
     run_line,
 )
@@ -58,15 +57,14 @@ def render_terminal(report: Report, console: Console, *, saved_as: str | None = 
     console.print(_identity(report))
     console.print()
     console.print(_bpb(report))
-    missing = missing_evidence(report)
-    if missing:
-        console.print()
-        console.print("COMPLIANT would also need:")
-        for line in missing:
-            console.print(Padding(Text(line), (0, 0, 0, 2)))
+    for line in _needed(report):
+        console.print(line)
+    attention = report.in_state(*ATTENTION)
     for finding in report.in_state(State.FAIL):
         _print_finding(finding, report, console, saved_as)
-    for finding in report.in_state(*ATTENTION):
+    if attention:
+        console.print()
+    for finding in attention:
         _print_finding(finding, report, console, saved_as)
     _print_quiet_states(report, console)
 
@@ -104,17 +102,36 @@ def _bpb(report: Report) -> RenderableType:
     return Group(Text("bits per byte", "bold"), Padding(grid, (0, 0, 0, 2)))
 
 
+def _needed(report: Report) -> list[Text]:
+    """The checks whose PASS is missing for COMPLIANT; their findings, where they have any, follow below."""
+    asked = [reason.check for reason in report.verdict.reasons if reason.state is State.UNVERIFIED]
+    spoke = {finding.check for finding in report.findings}
+    silent = [check for check in asked if not spoke & set(check.split(" or "))]
+    lines = []
+    for checks, why in (
+        ([check for check in asked if check not in silent], "see below"),
+        (silent, "did not run"),
+    ):
+        if checks:
+            lines.append(Text(f"COMPLIANT needs {', '.join(clean(check) for check in checks)}  ({why})"))
+    return [Text(), *lines] if lines else []
+
+
 def _print_finding(finding: Finding, report: Report, console: Console, saved_as: str | None) -> None:
-    console.print()
-    head = Text(f"{finding.state:<{STATE_WIDTH}}", STATE_STYLE[finding.state])
-    head.append(f"  {clean(finding.check)}  ", "bold")
-    head.append(clean(finding.title), "default not bold")
+    """A FAIL takes a block; anything else starts with its message and leaves out what is in the JSON."""
+    failed = finding.state is State.FAIL
+    indent = STATE_WIDTH + 2
+    if failed:
+        console.print()
+    head = _grid(STATE_WIDTH, STATE_STYLE[finding.state])
+    words = finding.title if failed else finding.message
+    head.add_row(str(finding.state), Text.assemble((clean(finding.check), "bold"), f"  {clean(words)}"))
     console.print(head)
+    if failed:
+        console.print(Padding(Text(clean(finding.message)), (0, 0, 0, indent)))
     grid = _grid(LABEL_WIDTH)
     for label, text in _details(finding, report):
         grid.add_row(label, Text(text))
-    indent = STATE_WIDTH + 2
-    console.print(Padding(Text(clean(finding.message)), (0, 0, 0, indent)))
     if grid.row_count:
         console.print(Padding(grid, (0, 0, 0, indent)))
     command = _replay(finding, report, saved_as)
