@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -137,9 +138,11 @@ def _watch(
     while _read(selector, POLL_SECONDS, run, limits):
         now = time.monotonic()
         if now >= next_sample:
-            run.usage = usage_below(launcher.pid, supervisors)
-            run.cpu_seconds = max(run.cpu_seconds, run.usage.cpu_seconds)
-            run.peak_memory_bytes = max(run.peak_memory_bytes, run.usage.memory_bytes)
+            usage = usage_below(launcher.pid, supervisors)
+            if usage.pids:  # a launcher that was killed has no children any more; keep who they were
+                run.usage = usage
+            run.cpu_seconds = max(run.cpu_seconds, usage.cpu_seconds)
+            run.peak_memory_bytes = max(run.peak_memory_bytes, usage.memory_bytes)
             next_sample = now + POLL_SECONDS
         if now >= next_walk:
             tree_used = tree_use(tree, run.usage.pids)
@@ -201,7 +204,19 @@ def _stop(launcher: subprocess.Popen[bytes], last: Usage) -> None:
     if code == -signal.SIGKILL:
         for pid in last.pids:
             with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
+
+
+def _kill(pid: int) -> None:
+    """Kill a process that is no child of this one, and wait for its end."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(STOP_SECONDS * 1000)
+    finally:
+        os.close(descriptor)
 
 
 def _conclude(run: Run) -> None:
