@@ -1,0 +1,52 @@
+"""A script's syntax tree and its nodes in a list, made once and shared by every reader."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from verifier.grammar import parse
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """Parsed source. Readers must not change the tree."""
+
+    tree: ast.Module
+    nodes: tuple[ast.AST, ...]
+    """Every node but operators and contexts, breadth first."""
+    parents: Mapping[ast.AST, ast.AST]
+    grammar: str
+    """`3.11`, or `3.12` when an f-string needs PEP 701."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Source that no supported grammar parses."""
+
+    message: str
+    line: int | None = None
+    excerpt: str | None = None
+
+
+@lru_cache(maxsize=8)
+def syntax_of(source: str) -> Syntax | Broken:
+    """Parse a script, PEP 701 f-strings included. Never raises."""
+    try:
+        parsed = parse(source)
+    except SyntaxError as error:
+        return Broken(error.msg, error.lineno, (error.text or "").strip()[:160] or None)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Broken(str(error) or type(error).__name__)
+    nodes: list[ast.AST] = [parsed.tree]
+    parents: dict[ast.AST, ast.AST] = {}
+    for node in nodes:  # grows while it is walked
+        for name in node._fields:
+            value = getattr(node, name, None)
+            for child in value if isinstance(value, list) else (value,):
+                if isinstance(child, ast.AST) and child._fields:
+                    parents[child] = node
+                    nodes.append(child)
+    return Syntax(parsed.tree, tuple(nodes), parents, parsed.grammar)
