@@ -35,6 +35,8 @@ VERSION = 1
 LARGEST_BODY = 1 << 30  # a 16 MB file of the contest holds far less; a larger claim is damage or malice
 FLOAT_KINDS = {"fp32": torch.float32, "fp16": torch.float16, "int64": torch.int64}
 
+NUMPY_DTYPES = {torch.float32: "<f4", torch.float16: "<f2", torch.int64: "<i8", torch.int8: "<i1"}
+
 
 class ArtifactError(ValueError):
     """The file is not an artifact, or is damaged; the message says at which part."""
@@ -192,9 +194,9 @@ def _tensors(entries: list[dict[str, Any]], payload: memoryview) -> dict[str, Te
             raise ArtifactError(
                 f"truncated: a tensor needs {size_bytes:,} bytes at {offset:,} of {len(payload):,}"
             )
-        raw = np.frombuffer(payload[offset : offset + size_bytes], dtype=np.uint8).copy()
+        raw = np.frombuffer(payload, dtype=NUMPY_DTYPES[dtype], count=count, offset=offset)
         offset += size_bytes
-        return torch.from_numpy(raw).view(dtype).view(shape)
+        return torch.from_numpy(raw.astype(raw.dtype.newbyteorder("="))).view(shape)
 
     tensors: dict[str, Tensor | QuantizedTensor] = {}
     for entry in entries:

@@ -12,7 +12,15 @@ import typer
 from pgolf import console, corpus
 from pgolf.artifact import Scheme, load_artifact
 from pgolf.bytes import ByteTable
-from pgolf.dataset import SHARD_TOKENS, Dataset, embedded_dataset, require_dataset, write_split
+from pgolf.dataset import (
+    EMBEDDED_TRAIN_BYTES,
+    EMBEDDED_VAL_BYTES,
+    SHARD_TOKENS,
+    Dataset,
+    embedded_dataset,
+    require_dataset,
+    write_split,
+)
 from pgolf.evaluate import Evaluation, TTTConfig, evaluate_plain, evaluate_sliding, evaluate_ttt
 from pgolf.export import export_model, log_final, read_back
 from pgolf.loader import TokenLoader
@@ -230,7 +238,8 @@ def open_dataset(data: Path | None, tokenizer: Path | None, vocab_size: int = 10
 def read_texts(paths: list[Path] | None, val_share: float) -> dict[corpus.Split, list[str]]:
     """Documents of each split; every (1 / val_share)-th document of the user's text is validation."""
     if paths is None:
-        return {split: list(corpus.documents(split)) for split in DATASET_SPLITS}
+        limits = {"train": EMBEDDED_TRAIN_BYTES, "val": EMBEDDED_VAL_BYTES}
+        return {split: list(corpus.documents(split, limits[split])) for split in DATASET_SPLITS}
     if not 0 < val_share <= 0.5:
         raise ValueError(f"--val-share must be above 0 and at most 0.5, got {val_share}")
     documents: list[str] = []

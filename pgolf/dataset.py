@@ -57,12 +57,12 @@ def require_dataset(folder: Path, tokenizer_path: Path) -> Dataset:
     Raises:
         TokenizerError, MissingShards: which one is missing, and how to get it.
     """
-    load_tokenizer(tokenizer_path)
     if not folder.is_dir():
         raise MissingShards(
             f"no data folder at {folder}; expected fineweb_train_*.bin and fineweb_val_*.bin there; "
             "download the contest's data, or run `pgolf data build` and set the path"
         )
+    load_tokenizer(tokenizer_path)
     dataset = Dataset(folder, tokenizer_path)
     shard_paths(dataset.train_pattern)
     shard_paths(dataset.val_pattern)

@@ -72,10 +72,10 @@ class Muon(torch.optim.Optimizer):
 
     def _step_stack(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        buffers = [
-            self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
-            for parameter in parameters
-        ]
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
         torch._foreach_mul_(buffers, group["momentum"])
         torch._foreach_add_(buffers, grads)
         updates = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,18 +25,15 @@ class RunLog:
         self._echo = echo
         self._file = path.open("w", encoding="utf-8", buffering=1)
 
-    def __call__(self, line: str, *, echo: bool = True) -> None:
+    def __call__(self, line: str) -> None:
         print(line, file=self._file)
-        if echo and self._echo is not None:
+        if self._echo is not None:
             self._echo(line)
 
     def source(self, code: str) -> None:
-        """Bind the log to the code that wrote it, as the contest's scripts do: to the file only."""
-        self(code, echo=False)
-        self("=" * 100, echo=False)
-        self(f"Running Python {sys.version}", echo=False)
-        self(f"Running PyTorch {torch.__version__}", echo=False)
-        self("=" * 100, echo=False)
+        """Bind the log to the code that wrote it and to what ran it."""
+        self(f"code_sha256:{hashlib.sha256(code.encode()).hexdigest()}")
+        self(f"Running Python {sys.version.split()[0]} PyTorch {torch.__version__}")
 
     def close(self) -> None:
         self._file.close()

@@ -159,7 +159,9 @@ class Log:
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment assignments that the log shows the run was started with."""
     source_sha256: str | None = None
-    """Of a source listing embedded in the log, when one is found."""
+    """Of a source listing embedded in the log, when one can be cut out exactly."""
+    source: str | None = field(default=None, repr=False)
+    """That listing: the program that the log says was run, to compare with the shipped script."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,14 @@ def test_round_trip_gives_exactly_the_dequantized_weights(model, scheme, tmp_pat
     assert all(torch.equal(restored[name], expected[name]) for name in expected)
 
 
+def test_a_model_with_an_empty_parameter_round_trips():
+    model = GPT(GPTConfig.tiny(num_layers=1))
+    assert model.skip_weights.numel() == 0
+    restored = unpack(pack_model(model)).build_model()
+    assert restored.skip_weights.shape == model.skip_weights.shape
+    restored.loss(torch.zeros(1, 4, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64)).backward()
+
+
 def test_int8_is_close_and_int6_is_smaller(model, packed):
     ids = torch.arange(40)[None] * 7
     exact = model.loss(ids[:, :-1], ids[:, 1:]).item()

@@ -87,7 +87,8 @@ def test_pack_counts_and_enforces_the_cap(workspace):
     [
         (["train", "--preset", "huge"], "unknown preset 'huge'; expected tiny or naive-baseline"),
         (["train", "--data", "nowhere"], "--data and --tokenizer belong together"),
-        (["train", "--data", "nowhere", "--tokenizer", "t.model"], "no tokenizer at t.model"),
+        (["train", "--data", "nowhere", "--tokenizer", "t.model"], "no data folder at nowhere"),
+        (["train", "--data", ".", "--tokenizer", "t.model"], "no tokenizer at t.model"),
         (["train", "--batch-tokens", "100"], "train_batch_tokens 100 is not a multiple of train_seq_len"),
         (["train", "--device", "tpu"], "unknown device 'tpu'"),
         (["eval", "nothing.pgolf"], "nothing.pgolf: No such file or directory"),

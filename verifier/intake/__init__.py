@@ -6,6 +6,7 @@ a `Problem`, and the rest of the folder is still read.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from verifier.finding import Where
@@ -88,8 +89,8 @@ def _read_logs(folder: Folder) -> tuple[tuple[Log, ...], list[Problem]]:
 
 
 def _read_readme(folder: Folder) -> str | None:
-    names = [file.path for file in folder.files if file.path.lower() in ("readme.md", "readme", "readme.txt")]
-    for path in sorted(names, key=lambda path: not path.lower().endswith(".md")):
+    names = [file.path for file in folder.files if re.fullmatch(r"readme(\.\w+)*", file.path.lower())]
+    for path in sorted(names, key=lambda path: (not path.lower().endswith(".md"), len(path))):
         if (data := folder.read(path)) is not None and (text := decode_text(data)) is not None:
             return text.text
     return None

@@ -153,7 +153,7 @@ def _from_scripts(folder: Folder, names: set[str], known: set[str]) -> list[_Sou
 def _from_readme(folder: Folder, readme: str | None, names: set[str], known: set[str]) -> list[_Source]:
     if readme is None:
         return []
-    path = next((file.path for file in folder.files if file.path.lower() == "readme.md"), "README.md")
+    path = next((f.path for f in folder.files if f.path.lower().startswith("readme")), "README.md")
     sources: list[_Source] = []
     for block in _blocks(readme):
         context = f"{block.heading}\n{block.before}"

@@ -23,8 +23,8 @@ class Listing:
 
     first: int
     last: int
-    sha256: str | None
-    """Of the listing as UTF-8, when both ends are certain and the text parses."""
+    source: str
+    sha256: str
 
 
 def find_listing(lines: list[str]) -> Listing | None:
@@ -47,7 +47,9 @@ def find_listing(lines: list[str]) -> Listing | None:
     text = "\n".join(lines[first:last])
     if isinstance(syntax_of(text), Broken):
         return None
-    return Listing(first + 1, last, hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest())
+    return Listing(
+        first + 1, last, text, hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+    )
 
 
 def _is_header(lines: list[str], index: int) -> bool:

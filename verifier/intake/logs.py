@@ -13,7 +13,7 @@ from typing import Any
 
 from verifier.finding import Where
 from verifier.intake.facts import Facts
-from verifier.intake.listing import find_listing
+from verifier.intake.listing import Listing, find_listing
 from verifier.intake.metric import metrics_of_line
 from verifier.intake.text import decode_text
 from verifier.submission import Log, Metric, Problem, ShippedFile
@@ -69,7 +69,7 @@ def read_log(data: bytes, file: ShippedFile) -> LogFile:
                     metrics.add(metric)
     if not metrics.found and facts.train_ms is None and not facts.sizes:
         return LogFile(None)
-    log = _assemble(file, decoded.encoding, facts, metrics, None if listing is None else listing.sha256)
+    log = _assemble(file, decoded.encoding, facts, metrics, listing)
     return LogFile(log, _problems(file.path, decoded.encoding, long_lines, cut))
 
 
@@ -88,7 +88,7 @@ class _Metrics:
 
 
 def _assemble(
-    file: ShippedFile, encoding: str, facts: Facts, metrics: _Metrics, source_sha256: str | None
+    file: ShippedFile, encoding: str, facts: Facts, metrics: _Metrics, listing: Listing | None
 ) -> Log:
     config: dict[str, Any] = dict(facts.config)
     seed_from_name = False
@@ -113,7 +113,8 @@ def _assemble(
         eval_seconds_total=facts.eval_seconds_total,
         eval_line=facts.eval_line,
         env=facts.env,
-        source_sha256=source_sha256,
+        source_sha256=None if listing is None else listing.sha256,
+        source=None if listing is None else listing.source,
         seed_from_name=seed_from_name,
         **config,
     )

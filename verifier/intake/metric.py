@@ -67,7 +67,7 @@ def metrics_of_line(line: str, number: int) -> Iterator[Metric]:
         return
     clean = _NOISE.sub("", line)
     groups = _groups(clean)
-    cut = 0
+    cut, trajectory = 0, False
     for index, group in enumerate(groups):
         first, last = group[0], group[-1]
         stop = groups[index + 1][0].start if index + 1 < len(groups) else len(clean)
@@ -77,7 +77,9 @@ def metrics_of_line(line: str, number: int) -> Iterator[Metric]:
         prefix = clean[cut : first.start]
         cut = _tail_end(clean, last.end, tail)
         label = _label(prefix, first, bpb, loss)
-        trajectory = bool(_TRAJECTORY.search(prefix)) or "running" in first.key.lower()
+        if _LABEL_START.sub("", prefix) or index == 0:
+            trajectory = False  # a new label; without one this group continues the last one's line
+        trajectory = trajectory or bool(_TRAJECTORY.search(prefix)) or "running" in first.key.lower()
         trajectory = trajectory or any(
             each.key.lower().endswith(("train_time", "train_loss")) for each in tail
         )

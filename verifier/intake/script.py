@@ -40,6 +40,7 @@ _COMPANION_SUFFIXES = (
     ".model",
 )
 _MAX_SIBLINGS = 200
+_TRAINING_WORDS = 3  # of the five that `_rank` looks for
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def _choose(folder: Folder) -> tuple[str | None, list[Problem]]:
         return ENTRY_POINT, []
     entries = [path for path in paths if path.rpartition("/")[2] == ENTRY_POINT]
     top = [path for path in paths if "/" not in path]
-    candidates = entries or [path for path in top if not _HELPERS.search(path)] or top or paths
+    likely = [path for path in (*top, *paths) if not _HELPERS.search(path)]
+    candidates = entries or [path for path in likely if path in top] or likely
+    candidates = candidates or [path for path in paths if _rank(folder, path)[1] <= -_TRAINING_WORDS]
     if not candidates:
         shown = ", ".join(file.path for file in folder.files[:8])
         message = f"no Python script among {len(folder.files)} files ({shown}); expected {ENTRY_POINT}"

@@ -1,7 +1,8 @@
 """Shell text as data: which command would run with which environment. Nothing is executed.
 
 Understands assignments before a command, `export`, `env`, `set` and `$env:` of Windows, line
-continuations, trailing comments, `${NAME:-default}` and variables set above. A value that cannot
+continuations, trailing comments, `${NAME:-default}` and variables set above. A bare assignment counts as
+exported: that is what people who write one in a README mean. A value that cannot
 be resolved (a loop variable, a command substitution) is left out.
 """
 
@@ -16,7 +17,7 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _ASSIGNMENT = re.compile(rf"^({_NAME})=(.*)$", re.DOTALL)
 _POWERSHELL = re.compile(rf"^\s*\$env:({_NAME})\s*=\s*(.+?)\s*;?\s*$", re.IGNORECASE)
 _WINDOWS = re.compile(rf'^\s*set\s+"?({_NAME})=([^"&|]*)"?\s*$', re.IGNORECASE)
-_VARIABLE = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})(?::?[-=]([^}}]*))?\}})")
+_VARIABLE = re.compile(rf"\$(?:({_NAME})|\{{({_NAME}))")
 _PROMPT = re.compile(r"^\s*(?:\$|>|%|\(\w+\)\s*\$|\w+@[\w.-]+:\S*[$#])\s+")
 _PREFIXES = {
     "env",
@@ -37,6 +38,7 @@ _PREFIXES = {
 _RUNNERS = {"torchrun", "python", "python3", "python3.11", "python3.12", "uv", "accelerate", "srun", "mpirun"}
 _OPERATORS = re.compile(r"&&|\|\||;|(?<![<>&\d])&(?!&|>)|\|")
 _MAX_LINES = 4_000
+_MAX_NESTING = 8
 
 
 @dataclass(frozen=True)
@@ -149,22 +151,35 @@ def _leading_assignments(words: list[str], known: Mapping[str, str]) -> tuple[di
     return env, []
 
 
-def _expand(value: str, known: Mapping[str, str]) -> str | None:
+def _expand(value: str, known: Mapping[str, str], depth: int = 0) -> str | None:
     """The value with its variables filled in, or None when one is not known."""
-    missing = False
+    if "$(" in value or "`" in value or depth > _MAX_NESTING:
+        return None
+    out, at = [], 0
+    while (match := _VARIABLE.search(value, at)) is not None:
+        out.append(value[at : match.start()])
+        name, at = match.group(1) or match.group(2), match.end()
+        filled = known.get(name)
+        if match.group(2) is not None:
+            closing = _closing_brace(value, at)
+            operator, at = value[at:closing], closing + 1
+            if filled is None and operator.startswith((":-", "-", ":=", "=")):
+                filled = _expand(operator.lstrip(":")[1:], known, depth + 1)
+            elif operator and not operator.startswith((":", "-", "=", "?")):
+                return None  # ${A%suffix} and the like
+        if filled is None:
+            return None
+        out.append(filled)
+    return "".join([*out, value[at:]])
 
-    def fill(match: re.Match[str]) -> str:
-        nonlocal missing
-        name = match.group(1) or match.group(2)
-        if name in known:
-            return known[name]
-        if match.group(3) is not None:
-            return match.group(3)
-        missing = missing or name not in ("HOME", "PWD", "USER")
-        return match.group(0)
 
-    expanded = _VARIABLE.sub(fill, value)
-    return None if missing or "$(" in expanded or "`" in expanded else expanded
+def _closing_brace(value: str, at: int) -> int:
+    depth = 1
+    for index in range(at, len(value)):
+        depth += {"{": 1, "}": -1}.get(value[index], 0)
+        if depth == 0:
+            return index
+    return len(value)
 
 
 def _docker_env(words: list[str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from .conftest import CLAIM, LOG, SCRIPT
         ("export A=1 B=2\nexport C=3\npython t.py", {"A": "1", "B": "2", "C": "3"}, ["python", "t.py"]),
         ("$ env A=1 torchrun t.py  # comment", {"A": "1"}, ["torchrun", "t.py"]),
         ("A=1\nB=${A}0 C=${X:-7} torchrun t.py", {"A": "1", "B": "10", "C": "7"}, ["torchrun", "t.py"]),
+        ("R=/r\nA=${A:-${R}/x} B=${B:-$Q/y} torchrun t.py", {"R": "/r", "A": "/r/x"}, ["torchrun", "t.py"]),
         ("for s in 1 2; do\n SEED=$s A=1 torchrun t.py\ndone", {"A": "1"}, ["torchrun", "t.py"]),
         ("cd x && A=1 nohup torchrun t.py 2>&1 | tee log &", {"A": "1"}, ["torchrun", "t.py", "2>&1"]),
         ("A=1 B=$(date) torchrun t.py", {"A": "1"}, ["torchrun", "t.py"]),

@@ -79,10 +79,12 @@ def test_a_result_line(line: str, label: str, loss: float | None, bpb: float, ev
         "ttp: b410/782 bl:2.3156 bb:1.0167 rl:2.2879 rb:1.0399 dl:601-603 gd:1",
         "epoch 3 val_loss 0 val_bpb:1.25",
         "progress: val_bpb:1.25",
+        "  ttt_chunk [1/1238] bpb=1.124866 chunk_bpb=1.170740 applied=1 time=31.0s",
+        "step:4100/6000 val_loss:1.9331 val_bpb:1.401821 best_val_bpb:1.401375 no_improve:1",
     ],
 )
 def test_a_trajectory_line_is_no_result(line: str) -> None:
-    assert not one(line).final
+    assert not any(metric.final for metric in metrics_of_line(line, 1))
 
 
 @pytest.mark.parametrize(

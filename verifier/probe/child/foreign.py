@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from verifier.probe.child import attention, dynamo, optional, triton_stub
+from verifier.probe.child import attention, dynamo, optional, programs, triton_stub
 
 Builder = Callable[[str], types.ModuleType]
 
@@ -53,4 +53,5 @@ def install() -> None:
     """Offer the stand-ins to every later import."""
     triton_stub.install()
     dynamo.install()
+    programs.install()
     sys.meta_path.append(Finder())

@@ -60,6 +60,7 @@ def test_it_stands_behind_every_other_finder(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "meta_path", list(before))
     monkeypatch.setattr(foreign.triton_stub, "install", lambda: None)
     monkeypatch.setattr(foreign.dynamo, "install", lambda: None)
+    monkeypatch.setattr(foreign.programs, "install", lambda: None)
     foreign.install()
     assert sys.meta_path[:-1] == before
     assert isinstance(sys.meta_path[-1], Finder)
