@@ -18,6 +18,7 @@ from verifier.intake.codec import MAX_DECODED_BYTES, Layer
 
 _MAX_DEPTH = 200
 _MAX_STEPS = 200_000
+_MAX_PRODUCED_BYTES = 4 * MAX_DECODED_BYTES
 
 
 class Unknown(Exception):
@@ -101,6 +102,7 @@ class Scope:
     def __init__(self) -> None:
         self.names: dict[str, Folded | _Reference | ast.Lambda] = {}
         self.steps = 0
+        self.produced = 0
 
     def bind_import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
@@ -128,6 +130,13 @@ class Scope:
             self.names[target.id] = self.evaluate(value)
         except Unknown:
             self.names.pop(target.id, None)
+
+    def _made(self, found: Folded) -> Folded:
+        """Count what folding produces, so that many small bombs are stopped as one large one is."""
+        self.produced += len(found.value) if isinstance(found.value, str | bytes | list) else 0
+        if self.produced > _MAX_PRODUCED_BYTES:
+            raise codec.TooLarge(f"folding it makes over {_MAX_PRODUCED_BYTES} bytes")
+        return found
 
     def fold(self, node: ast.expr) -> Folded:
         """The constant value of an expression. Raises Unknown, Unreadable or TooLarge."""
@@ -165,7 +174,7 @@ class Scope:
             case ast.JoinedStr(values=values):
                 return self._joined(values, depth)
             case ast.BinOp(left=left, op=op, right=right):
-                return _binary(self._value(left, depth), op, self._value(right, depth))
+                return self._made(_binary(self._value(left, depth), op, self._value(right, depth)))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 inner = self._value(operand, depth)
                 if isinstance(inner.value, int | float):
@@ -253,7 +262,7 @@ class Scope:
                 layer = opener(*(arg.value for arg in args), **kwargs)
             except (TypeError, AttributeError) as error:
                 raise Unknown(target.path) from error
-            return Folded(layer.data, (layer.name, *layers))
+            return self._made(Folded(layer.data, (layer.name, *layers)))
         if target.path in _PASS_THROUGH and args:
             return args[0]
         if target.path == "str" and args:
@@ -280,7 +289,7 @@ class Scope:
             value = getattr(base.value, name)(*(arg.value for arg in args), **self._keywords(node, depth))
         except Exception as error:
             raise Unknown(name) from error
-        return Folded(value, _layers([*args, base]))
+        return self._made(Folded(value, _layers([*args, base])))
 
     def _keywords(self, node: ast.Call, depth: int, positional: tuple[str, ...] = ()) -> dict[str, Any]:
         found = {
