@@ -127,14 +127,8 @@ def _install_cuda() -> None:
     nothing = ("synchronize", "set_device", "empty_cache", "manual_seed", "manual_seed_all", "init", "ipc_collect",
                "reset_peak_memory_stats", "reset_max_memory_allocated", "set_per_process_memory_fraction",
                "reset_accumulated_memory_stats", "seed", "seed_all", "set_stream", "set_rng_state",
-<<<<<<< HEAD
-               "set_rng_state_all", "_lazy_init", "set_sync_debug_mode", "nvtx")  # fmt: skip
-    stand_in(cuda, **dict.fromkeys(nothing, lambda *_, **__: None))
-=======
                "set_rng_state_all", "_lazy_init", "set_sync_debug_mode")  # fmt: skip
-    for name in nothing:
-        setattr(cuda, name, lambda *_, **__: None)
->>>>>>> foreign
+    stand_in(cuda, **dict.fromkeys(nothing, lambda *_, **__: None))
     zero = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved", "current_device",
             "utilization", "temperature", "power_draw", "clock_rate")  # fmt: skip
     stand_in(cuda, **dict.fromkeys(zero, lambda *_, **__: 0))
@@ -229,17 +223,14 @@ def install() -> None:
     _install_loading()
     _install_optimizers()
     _install_attention()
-<<<<<<< HEAD
     stand_in(
-        torch, device=_Device, Generator=_make_generator(), compile=_compile, inference_mode=torch.no_grad
+        torch, device=_Device, Generator=_make_generator(), compile=_compile, inference_mode=_inference_mode
     )
-    stand_in(torch.compiler, disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f))
-=======
-    torch.compile = _compile  # type: ignore[assignment]
-    torch.compiler.disable = lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f)
-    torch.compiler.cudagraph_mark_step_begin = lambda: None
-    torch.inference_mode = _inference_mode  # type: ignore[misc, assignment]
->>>>>>> foreign
+    stand_in(
+        torch.compiler,
+        disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f),
+        cudagraph_mark_step_begin=lambda: None,
+    )
 
 
 def _make_generator() -> type:
