@@ -41,7 +41,9 @@ class _Reference:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-_LZMA_NAMES = {name: getattr(lzma, name) for name in dir(lzma) if name.startswith(("FORMAT_", "FILTER_"))}
+_LZMA_NAMES = {
+    name: getattr(lzma, name) for name in dir(lzma) if name.startswith(("FORMAT_", "FILTER_", "PRESET_"))
+}
 _MODULES = {"zstd": "zstandard", "brotlicffi": "brotli", "pyzstd": "zstandard"}
 
 _OPENERS: dict[str, Callable[..., Layer]] = {
@@ -327,6 +329,6 @@ def _binary(left: Folded, op: ast.operator, right: Folded) -> Folded:
         if len(a) * b > MAX_DECODED_BYTES:
             raise codec.TooLarge("a repetition that outgrows the limit")
         return Folded(a * b, layers)
-    if isinstance(op, ast.Sub) and isinstance(a, int) and isinstance(b, int):
-        return Folded(a - b, layers)
+    if isinstance(a, int) and isinstance(b, int) and isinstance(op, ast.Sub | ast.BitOr):
+        return Folded(a - b if isinstance(op, ast.Sub) else a | b, layers)
     raise Unknown(type(op).__name__)

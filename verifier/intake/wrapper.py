@@ -69,7 +69,14 @@ def open_wrapper(source: str, path: str) -> Opened:
         problems += found
         rest = len(source) - sum(_literal_lengths(syntax))
         if payload is None:
-            if not found and _is_mostly_literal(source, syntax):
+            held = _code_in_strings(syntax)
+            if held:
+                message = (
+                    f"{path} executes text and holds {held} characters of Python in string literals; "
+                    "they are read as text. Ship modules as files, or as plain code"
+                )
+                problems.append(Problem("code-in-strings", message, Where(path)))
+            elif not found and _is_mostly_literal(source, syntax):
                 problems.append(
                     Problem(
                         "wrapper-closed",
@@ -219,6 +226,24 @@ def _literal_lengths(syntax: Syntax) -> list[int]:
         and isinstance(node.value, str | bytes)
         and len(node.value) > _LONG_LITERAL
     ]
+
+
+def _code_in_strings(syntax: Syntax) -> int:
+    """Characters of Python held in string literals of a script that executes text."""
+    executes = any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "exec"
+        for node in syntax.nodes
+    )
+    texts = [node.value for node in syntax.nodes if isinstance(node, ast.Constant)] if executes else []
+    return sum(
+        len(text)
+        for text in texts
+        if isinstance(text, str)
+        and len(text) > _LONG_LITERAL
+        and text.count("\n") >= _PROGRAM_LINES
+        and ("import " in text or "def " in text)
+        and not isinstance(syntax_of(text), Broken)
+    )
 
 
 def _is_mostly_literal(source: str, syntax: Syntax) -> bool:
