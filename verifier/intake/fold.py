@@ -129,7 +129,7 @@ class Scope:
             self.names[target.id] = value
             return
         try:
-            self.names[target.id] = self.evaluate(value)
+            self.names[target.id] = self._checked(value)
         except Unknown:
             self.names.pop(target.id, None)
 
@@ -142,10 +142,17 @@ class Scope:
 
     def fold(self, node: ast.expr) -> Folded:
         """The constant value of an expression. Raises Unknown, Unreadable or TooLarge."""
-        found = self.evaluate(node)
+        found = self._checked(node)
         if isinstance(found, _Reference):
             raise Unknown(found.path)
         return found
+
+    def _checked(self, node: ast.expr) -> Folded | _Reference:
+        """Evaluate; an operation that Python itself would refuse makes the value unknown."""
+        try:
+            return self.evaluate(node)
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+            raise Unknown(f"{type(error).__name__}: {error}") from error
 
     def evaluate(self, node: ast.expr, depth: int = 0) -> Folded | _Reference:
         self.steps += 1

@@ -20,6 +20,7 @@ from verifier.intake.text import decode_python
 from verifier.submission import Problem
 
 _MAX_NESTING = 8
+_MAX_PACKED_FILES = 50
 _EXECUTORS = {
     "exec",
     "eval",
@@ -152,7 +153,25 @@ def _find_payload(tree: ast.Module, path: str) -> tuple[_Payload | None, list[Pr
                 candidate = _as_program(folded, call.lineno, executed)
                 if candidate is not None and (best is None or len(candidate.text) > len(best.text)):
                     best = candidate
+    if best is None and (files := _packed_files(scope, tree)):
+        best = max(files, key=lambda payload: len(payload.text))
+        message = f"{path} unpacks {len(files)} Python files; the longest is read as the script"
+        problems.append(Problem("packed-files", message, Where(path)))
     return best, problems[:4]
+
+
+def _packed_files(scope: Scope, tree: ast.Module) -> list[_Payload]:
+    """The programs among the parts of a decoded text that was split, to be written out as files."""
+    texts = [
+        Folded(text, bound.layers)
+        for bound in scope.names.values()
+        if isinstance(bound, Folded) and bound.layers and isinstance(bound.value, list)
+        for text in bound.value
+        if isinstance(text, str)
+    ]
+    programs = [_as_program(text, 1, executed=False) for text in texts[:_MAX_PACKED_FILES]]
+    writes = any(isinstance(node, ast.Call) and _called(node) in _WRITERS for node in ast.walk(tree))
+    return [program for program in programs if program is not None] if writes else []
 
 
 def _unopened(error: Exception, path: str, line: int) -> Problem:
