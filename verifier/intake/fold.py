@@ -41,7 +41,9 @@ class _Reference:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-_LZMA_NAMES = {name: getattr(lzma, name) for name in dir(lzma) if name.startswith(("FORMAT_", "FILTER_"))}
+_LZMA_NAMES = {
+    name: getattr(lzma, name) for name in dir(lzma) if name.startswith(("FORMAT_", "FILTER_", "PRESET_"))
+}
 _MODULES = {"zstd": "zstandard", "brotlicffi": "brotli", "pyzstd": "zstandard"}
 
 _OPENERS: dict[str, Callable[..., Layer]] = {
@@ -127,7 +129,7 @@ class Scope:
             self.names[target.id] = value
             return
         try:
-            self.names[target.id] = self.evaluate(value)
+            self.names[target.id] = self._checked(value)
         except Unknown:
             self.names.pop(target.id, None)
 
@@ -140,10 +142,17 @@ class Scope:
 
     def fold(self, node: ast.expr) -> Folded:
         """The constant value of an expression. Raises Unknown, Unreadable or TooLarge."""
-        found = self.evaluate(node)
+        found = self._checked(node)
         if isinstance(found, _Reference):
             raise Unknown(found.path)
         return found
+
+    def _checked(self, node: ast.expr) -> Folded | _Reference:
+        """Evaluate; an operation that Python itself would refuse makes the value unknown."""
+        try:
+            return self.evaluate(node)
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+            raise Unknown(f"{type(error).__name__}: {error}") from error
 
     def evaluate(self, node: ast.expr, depth: int = 0) -> Folded | _Reference:
         self.steps += 1
@@ -327,6 +336,6 @@ def _binary(left: Folded, op: ast.operator, right: Folded) -> Folded:
         if len(a) * b > MAX_DECODED_BYTES:
             raise codec.TooLarge("a repetition that outgrows the limit")
         return Folded(a * b, layers)
-    if isinstance(op, ast.Sub) and isinstance(a, int) and isinstance(b, int):
-        return Folded(a - b, layers)
+    if isinstance(a, int) and isinstance(b, int) and isinstance(op, ast.Sub | ast.BitOr):
+        return Folded(a - b if isinstance(op, ast.Sub) else a | b, layers)
     raise Unknown(type(op).__name__)
