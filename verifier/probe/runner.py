@@ -36,7 +36,7 @@ FLIP_AT = (0.53, 0.23)
 """Where the redrawn blocks start, as fractions of the stream: off window, chunk and batch boundaries."""
 FLIP_TOKENS = 96
 SMALL_ALPHABET = 32
-SMALL_ITERATIONS = {"audit": 40, "audit-deep": 24}
+SMALL_ITERATIONS = {"audit": 100, "audit-deep": 24}
 MIN_RUN_SECONDS = 5.0
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
