@@ -8,7 +8,7 @@ that the script reads are kept. Cannot see: variables set on the author's machin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from verifier.finding import Where
@@ -83,7 +83,7 @@ def read_command(
     dropped: dict[str, Where] = {}
     for source in sources:
         for name, value in source.env.items():
-            if name not in known:
+            if not known(name):
                 dropped.setdefault(name, source.where)
             elif name not in env:
                 env[name] = value
@@ -105,14 +105,15 @@ def read_command(
     )
 
 
-def _known_variables(folder: Folder, script: Script | None) -> set[str]:
-    if script is None:
-        return set()
+def _known_variables(folder: Folder, script: Script | None) -> Callable[[str], bool]:
+    """Whether the script reads a variable. When there is no script to ask, it may read any."""
+    if script is None or script.grammar == "none":
+        return lambda name: True
     known = set(environment_reads(script.source))
     for sibling in script.siblings:
         if sibling.endswith(".py") and (data := folder.read(sibling)) and (text := decode_text(data)):
             known |= set(environment_reads(text.text))
-    return known
+    return known.__contains__
 
 
 def _script_names(script: Script | None) -> set[str]:
@@ -135,7 +136,7 @@ def _from_logs(logs: tuple[Log, ...], claim: Claim) -> Iterator[_Source]:
         yield _Source(0, -distance(log), log.env, (), Where(log.path))
 
 
-def _from_scripts(folder: Folder, names: set[str], known: set[str]) -> list[_Source]:
+def _from_scripts(folder: Folder, names: set[str], known: Callable[[str], bool]) -> list[_Source]:
     sources: list[_Source] = []
     for file in folder.files:
         if not file.path.lower().endswith((".sh", ".bash", ".sbatch", ".slurm", ".bat", ".ps1", ".cmd")):
@@ -150,7 +151,9 @@ def _from_scripts(folder: Folder, names: set[str], known: set[str]) -> list[_Sou
     return _best(sources)
 
 
-def _from_readme(folder: Folder, readme: str | None, names: set[str], known: set[str]) -> list[_Source]:
+def _from_readme(
+    folder: Folder, readme: str | None, names: set[str], known: Callable[[str], bool]
+) -> list[_Source]:
     if readme is None:
         return []
     path = next((f.path for f in folder.files if f.path.lower().startswith("readme")), "README.md")
@@ -164,13 +167,18 @@ def _from_readme(folder: Folder, readme: str | None, names: set[str], known: set
 
 
 def _ranked(
-    rank: int, score: float, path: str, found: Iterable[Invocation], names: set[str], known: set[str]
+    rank: int,
+    score: float,
+    path: str,
+    found: Iterable[Invocation],
+    names: set[str],
+    known: Callable[[str], bool],
 ) -> Iterator[_Source]:
     for each in found:
         runs = any(word.rpartition("/")[2] in names for word in each.argv)
         if each.argv and not runs:
             continue
-        relevant = sum(name in known and name not in _SEED_NAMES for name in each.env)
+        relevant = sum(known(name) and name not in _SEED_NAMES for name in each.env)
         if not each.argv and not relevant:
             continue
         value = score + (2.0 if runs else -1.0) + min(relevant, 10) * 0.1

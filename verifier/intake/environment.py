@@ -2,14 +2,16 @@
 
 Read from the syntax tree: `os.environ.get`, `os.environ[...]`, `os.getenv`, `in os.environ`,
 `setdefault`, the same through aliases (`from os import environ as E`), and helper functions that
-pass their argument on to one of these. Cannot see: names put together at run time.
+pass their argument on to one of these; also in modules that the script holds in strings. Cannot
+see: names put together at run time.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from verifier.intake.syntax import Broken, Syntax, syntax_of
@@ -44,22 +46,31 @@ class _Helper:
 
 
 _CASTS = {"int": EnvType.INT, "float": EnvType.FLOAT, "bool": EnvType.BOOL, "str": EnvType.STR}
+_HOLDS_CODE = re.compile(r"\n.*\b(?:os\.environ|getenv)\b.*\n")
+_MAX_DEPTH = 2
 _GETTERS = {"get", "setdefault", "pop"}
 _FLAGS = {"0", "1", "true", "false", "yes", "no", "on", "off", ""}
 
 
 def environment_reads(source: str) -> dict[str, EnvRead]:
     """Every variable that the script reads by a literal name, in order of first reading."""
-    syntax = syntax_of(source)
-    if isinstance(syntax, Broken):
-        return {}
-    finder = _Finder(syntax)
     reads: dict[str, EnvRead] = {}
-    for read in sorted(finder.reads(), key=lambda each: (each.line, each.name)):
+    for read in sorted(_all_reads(source), key=lambda each: (each.line, each.name)):
         old = reads.get(read.name)
         if old is None or (old.default is None and read.default is not None and old.type is EnvType.STR):
-            reads[read.name] = read if old is None else EnvRead(read.name, read.default, old.line, read.type)
+            reads[read.name] = read if old is None else replace(read, line=old.line)
     return reads
+
+
+def _all_reads(source: str, depth: int = 0) -> Iterator[EnvRead]:
+    syntax = syntax_of(source)
+    if isinstance(syntax, Broken):
+        return
+    yield from _Finder(syntax).reads()
+    for node in syntax.nodes if depth < _MAX_DEPTH else ():
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _HOLDS_CODE.search(node.value):
+            for read in _all_reads(node.value, depth + 1):
+                yield replace(read, line=node.lineno)  # a module held in a string, to be executed
 
 
 class _Finder:

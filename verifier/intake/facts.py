@@ -58,7 +58,9 @@ _FROM_TRAIN = re.compile(
 _TOTAL_EVAL = re.compile(
     r"\btotal_?\s?eval(?:uation)?_?\s?time\b\s*[:=]\s*([\d.]+)\s*(ms|s|sec|m|min)?", re.IGNORECASE
 )
-_ASSIGNMENT = re.compile(r"(?<![\w$\"'{./-])([A-Z][A-Z0-9_]{1,60})=(\"[^\"]*\"|'[^']*'|[^\s\"';|&]+)")
+_ASSIGNMENT = re.compile(
+    r"(?<![\w$\"'{./-])([A-Z][A-Z0-9_]{1,60})=(\"[^\"]*\"|'[^']*'|(?:(?!,[A-Z][A-Z0-9_]+=)[^\s\"';|&])+)"
+)
 _ENV_LINE = re.compile(
     r"extra[ _]args|\benv(?:ironment)?(?:[ _](?:vars?|variables|overrides?))?\s*[:=]|overrides?\s*:|^\+|"
     r"^\s*\$ |\btorchrun\b|\bpython3?\b|\bexport\b|command(?: line)?\s*[:=]|cmd\s*[:=]|running\s*[:=]|"

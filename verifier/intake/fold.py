@@ -18,6 +18,7 @@ from verifier.intake.codec import MAX_DECODED_BYTES, Layer
 
 _MAX_DEPTH = 200
 _MAX_STEPS = 200_000
+_MAX_PRODUCED_BYTES = 4 * MAX_DECODED_BYTES
 
 
 class Unknown(Exception):
@@ -40,7 +41,9 @@ class _Reference:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
 
-_LZMA_NAMES = {name: getattr(lzma, name) for name in dir(lzma) if name.startswith(("FORMAT_", "FILTER_"))}
+_LZMA_NAMES = {
+    name: getattr(lzma, name) for name in dir(lzma) if name.startswith(("FORMAT_", "FILTER_", "PRESET_"))
+}
 _MODULES = {"zstd": "zstandard", "brotlicffi": "brotli", "pyzstd": "zstandard"}
 
 _OPENERS: dict[str, Callable[..., Layer]] = {
@@ -101,6 +104,7 @@ class Scope:
     def __init__(self) -> None:
         self.names: dict[str, Folded | _Reference | ast.Lambda] = {}
         self.steps = 0
+        self.produced = 0
 
     def bind_import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
@@ -125,16 +129,30 @@ class Scope:
             self.names[target.id] = value
             return
         try:
-            self.names[target.id] = self.evaluate(value)
+            self.names[target.id] = self._checked(value)
         except Unknown:
             self.names.pop(target.id, None)
 
+    def _made(self, found: Folded) -> Folded:
+        """Count what folding produces, so that many small bombs are stopped as one large one is."""
+        self.produced += len(found.value) if isinstance(found.value, str | bytes | list) else 0
+        if self.produced > _MAX_PRODUCED_BYTES:
+            raise codec.TooLarge(f"folding it makes over {_MAX_PRODUCED_BYTES} bytes")
+        return found
+
     def fold(self, node: ast.expr) -> Folded:
         """The constant value of an expression. Raises Unknown, Unreadable or TooLarge."""
-        found = self.evaluate(node)
+        found = self._checked(node)
         if isinstance(found, _Reference):
             raise Unknown(found.path)
         return found
+
+    def _checked(self, node: ast.expr) -> Folded | _Reference:
+        """Evaluate; an operation that Python itself would refuse makes the value unknown."""
+        try:
+            return self.evaluate(node)
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
+            raise Unknown(f"{type(error).__name__}: {error}") from error
 
     def evaluate(self, node: ast.expr, depth: int = 0) -> Folded | _Reference:
         self.steps += 1
@@ -165,7 +183,7 @@ class Scope:
             case ast.JoinedStr(values=values):
                 return self._joined(values, depth)
             case ast.BinOp(left=left, op=op, right=right):
-                return _binary(self._value(left, depth), op, self._value(right, depth))
+                return self._made(_binary(self._value(left, depth), op, self._value(right, depth)))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 inner = self._value(operand, depth)
                 if isinstance(inner.value, int | float):
@@ -253,7 +271,7 @@ class Scope:
                 layer = opener(*(arg.value for arg in args), **kwargs)
             except (TypeError, AttributeError) as error:
                 raise Unknown(target.path) from error
-            return Folded(layer.data, (layer.name, *layers))
+            return self._made(Folded(layer.data, (layer.name, *layers)))
         if target.path in _PASS_THROUGH and args:
             return args[0]
         if target.path == "str" and args:
@@ -280,7 +298,7 @@ class Scope:
             value = getattr(base.value, name)(*(arg.value for arg in args), **self._keywords(node, depth))
         except Exception as error:
             raise Unknown(name) from error
-        return Folded(value, _layers([*args, base]))
+        return self._made(Folded(value, _layers([*args, base])))
 
     def _keywords(self, node: ast.Call, depth: int, positional: tuple[str, ...] = ()) -> dict[str, Any]:
         found = {
@@ -318,6 +336,6 @@ def _binary(left: Folded, op: ast.operator, right: Folded) -> Folded:
         if len(a) * b > MAX_DECODED_BYTES:
             raise codec.TooLarge("a repetition that outgrows the limit")
         return Folded(a * b, layers)
-    if isinstance(op, ast.Sub) and isinstance(a, int) and isinstance(b, int):
-        return Folded(a - b, layers)
+    if isinstance(a, int) and isinstance(b, int) and isinstance(op, ast.Sub | ast.BitOr):
+        return Folded(a - b if isinstance(op, ast.Sub) else a | b, layers)
     raise Unknown(type(op).__name__)

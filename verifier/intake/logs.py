@@ -29,7 +29,7 @@ _SOURCE_LINE = re.compile(
 )
 _FILE_SEED = re.compile(r"(?:seed[_-]?|(?:^|[_/-])s)(\d{1,6})(?!\d|\.\d)", re.IGNORECASE)
 _MAX_LINE = 4_000  # characters; real metric lines are below 400
-_MAX_LINES = 500_000
+_MAX_LINES = 200_000
 
 
 @dataclass(frozen=True)

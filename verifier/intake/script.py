@@ -100,9 +100,8 @@ def _choose(folder: Folder) -> tuple[str | None, list[Problem]]:
     if ENTRY_POINT in paths:
         return ENTRY_POINT, []
     entries = [path for path in paths if path.rpartition("/")[2] == ENTRY_POINT]
-    top = [path for path in paths if "/" not in path]
-    likely = [path for path in (*top, *paths) if not _HELPERS.search(path)]
-    candidates = entries or [path for path in likely if path in top] or likely
+    likely = [path for path in paths if not _HELPERS.search(path)]
+    candidates = entries or [path for path in likely if "/" not in path] or likely
     candidates = candidates or [path for path in paths if _rank(folder, path)[1] <= -_TRAINING_WORDS]
     if not candidates:
         shown = ", ".join(file.path for file in folder.files[:8])

@@ -1,9 +1,9 @@
 """Shell text as data: which command would run with which environment. Nothing is executed.
 
 Understands assignments before a command, `export`, `env`, `set` and `$env:` of Windows, line
-continuations, trailing comments, `${NAME:-default}` and variables set above. A bare assignment counts as
-exported: that is what people who write one in a README mean. A value that cannot
-be resolved (a loop variable, a command substitution) is left out.
+continuations, trailing comments, `${NAME:-default}` and variables set above. A bare assignment
+counts as exported: people who write one in a README mean that. A value that cannot be resolved (a
+loop variable, a command substitution) is left out.
 """
 
 from __future__ import annotations

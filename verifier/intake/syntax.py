@@ -31,9 +31,16 @@ class Broken:
     excerpt: str | None = None
 
 
+MAX_SOURCE_CHARACTERS = (
+    8 << 20
+)  # a tree takes some hundred bytes per character; the largest real one has 3.7 M
+
+
 @lru_cache(maxsize=8)
 def syntax_of(source: str) -> Syntax | Broken:
     """Parse a script, PEP 701 f-strings included. Never raises."""
+    if len(source) > MAX_SOURCE_CHARACTERS:
+        return Broken(f"it has {len(source)} characters, over the cap of {MAX_SOURCE_CHARACTERS}")
     try:
         parsed = parse(source)
     except SyntaxError as error:

@@ -20,6 +20,7 @@ from verifier.intake.text import decode_python
 from verifier.submission import Problem
 
 _MAX_NESTING = 8
+_MAX_PACKED_FILES = 50
 _EXECUTORS = {
     "exec",
     "eval",
@@ -69,7 +70,14 @@ def open_wrapper(source: str, path: str) -> Opened:
         problems += found
         rest = len(source) - sum(_literal_lengths(syntax))
         if payload is None:
-            if not found and _is_mostly_literal(source, syntax):
+            held = _code_in_strings(syntax)
+            if held:
+                message = (
+                    f"{path} executes text and holds {held} characters of Python in string literals; "
+                    "they are read as text. Ship modules as files, or as plain code"
+                )
+                problems.append(Problem("code-in-strings", message, Where(path)))
+            elif not found and _is_mostly_literal(source, syntax):
                 problems.append(
                     Problem(
                         "wrapper-closed",
@@ -145,7 +153,25 @@ def _find_payload(tree: ast.Module, path: str) -> tuple[_Payload | None, list[Pr
                 candidate = _as_program(folded, call.lineno, executed)
                 if candidate is not None and (best is None or len(candidate.text) > len(best.text)):
                     best = candidate
+    if best is None and (files := _packed_files(scope, tree)):
+        best = max(files, key=lambda payload: len(payload.text))
+        message = f"{path} unpacks {len(files)} Python files; the longest is read as the script"
+        problems.append(Problem("packed-files", message, Where(path)))
     return best, problems[:4]
+
+
+def _packed_files(scope: Scope, tree: ast.Module) -> list[_Payload]:
+    """The programs among the parts of a decoded text that was split, to be written out as files."""
+    texts = [
+        Folded(text, bound.layers)
+        for bound in scope.names.values()
+        if isinstance(bound, Folded) and bound.layers and isinstance(bound.value, list)
+        for text in bound.value
+        if isinstance(text, str)
+    ]
+    programs = [_as_program(text, 1, executed=False) for text in texts[:_MAX_PACKED_FILES]]
+    writes = any(isinstance(node, ast.Call) and _called(node) in _WRITERS for node in ast.walk(tree))
+    return [program for program in programs if program is not None] if writes else []
 
 
 def _unopened(error: Exception, path: str, line: int) -> Problem:
@@ -219,6 +245,24 @@ def _literal_lengths(syntax: Syntax) -> list[int]:
         and isinstance(node.value, str | bytes)
         and len(node.value) > _LONG_LITERAL
     ]
+
+
+def _code_in_strings(syntax: Syntax) -> int:
+    """Characters of Python held in string literals of a script that executes text."""
+    executes = any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "exec"
+        for node in syntax.nodes
+    )
+    texts = [node.value for node in syntax.nodes if isinstance(node, ast.Constant)] if executes else []
+    return sum(
+        len(text)
+        for text in texts
+        if isinstance(text, str)
+        and len(text) > _LONG_LITERAL
+        and text.count("\n") >= _PROGRAM_LINES
+        and ("import " in text or "def " in text)
+        and not isinstance(syntax_of(text), Broken)
+    )
 
 
 def _is_mostly_literal(source: str, syntax: Syntax) -> bool:

@@ -37,7 +37,6 @@ FLIP_AT = (0.53, 0.23)
 """Where the redrawn blocks start, as fractions of the stream: off window, chunk and batch boundaries."""
 FLIP_TOKENS = 96
 SMALL_ALPHABET = 32
-SMALL_ITERATIONS = {"audit": 100, "audit-deep": 24}
 MIN_RUN_SECONDS = 5.0
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,8 +100,8 @@ class _Audit:
                     break
                 attempts.append(f"{scale.name}: {runs[0].status}: {runs[0].reason}")
             if runs[0].passes:
-                small = replace(scale, iterations=SMALL_ITERATIONS[scale.name])
-                narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.tokens, (self._seed, 1))
+                small = replace(scale, iterations=scale.trained_iterations)
+                narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.trained_tokens, (self._seed, 1))
                 rest = self._start(
                     pool,
                     vocabulary,

@@ -41,12 +41,16 @@ class Scale:
     layers: int | None
     """None keeps the script's own depth (looped stacks index their layers)."""
     iterations: int
+    """Training steps on the uniform stream: few, so that the model stays near the floor."""
     tokens: int
+    trained_iterations: int
+    """Training steps on the small alphabet: enough to come near its floor."""
+    trained_tokens: int
     vocab_size: int = 1024
 
 
-AUDIT = Scale("audit", layers=2, iterations=1, tokens=8192)
-DEEP = Scale("audit-deep", layers=None, iterations=1, tokens=4096)
+AUDIT = Scale("audit", layers=2, iterations=1, tokens=8192, trained_iterations=100, trained_tokens=16384)
+DEEP = Scale("audit-deep", layers=None, iterations=1, tokens=4096, trained_iterations=24, trained_tokens=4096)
 LADDER = (AUDIT, DEEP)
 
 _FIXED: Mapping[str, int] = {

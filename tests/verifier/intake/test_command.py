@@ -80,6 +80,11 @@ def test_unknown_variables_are_dropped_in_words(make_folder: Any) -> None:
     assert command.dropped == ("NCCL_DEBUG: set by README.md:4, but the script never reads it",)
 
 
+def test_without_a_script_to_ask_no_variable_is_dropped(make_folder: Any) -> None:
+    folder = make_folder({"train_gpt.py": "def f(:", "README.md": block(f"ANY=1 {RUN}")})
+    assert load_submission(folder).command.env == {"ANY": "1"}
+
+
 def test_the_headline_block_beats_ablations_and_downloads(make_folder: Any) -> None:
     readme = "\n".join(
         [

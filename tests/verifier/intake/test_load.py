@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from verifier.intake import IntakeError, load_submission
 from verifier.submission import Submission, Track
 
+from .conftest import SCRIPT
+
 
 def _codes(submission: Submission) -> set[str]:
     return {problem.code for problem in submission.problems}
@@ -115,3 +117,91 @@ def test_no_bytes_make_it_raise(name: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, name).write_bytes(content)
         assert isinstance(load_submission(Path(folder)), Submission)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "(" * 50_000,
+        "x=" + "-" * 50_000 + "1",
+        "x" + ".a" * 50_000,
+        "x = " + "1+" * 50_000 + "1",
+        'f"{' * 2_000,
+        'f"{' * 90 + "1" + '}"' * 90,
+        "exec('a' * 99999999999)",
+        "A = '" + "Ab0" * 200 + "'\n" + "A = A + A\n" * 60 + "exec(A)",
+        "f = lambda x: g(x)\ng = lambda x: f(x)\nexec(f('" + "a" * 500 + "'))",
+    ],
+    ids=["brackets", "signs", "dots", "sum", "open fields", "nested fields", "repeat", "doubling", "lambdas"],
+)
+def test_a_script_made_to_exhaust_the_reader_is_read(make_folder: Any, script: str) -> None:
+    assert load_submission(make_folder({"train_gpt.py": script})).problems
+
+
+def test_a_file_over_the_parsing_cap_is_hashed_and_named(
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifier.intake.folder.MAX_PARSED_BYTES", 1_000)
+    submission = load_submission(small_folder)
+    (file,) = [file for file in submission.files if file.path == "train_seed42.log"]
+    assert file.sha256 == hashlib.sha256((small_folder / "train_seed42.log").read_bytes()).hexdigest()
+    assert _codes(submission) >= {"file-too-large", "no-logs"}
+
+
+def test_a_stub_keeps_its_name_and_lists_what_it_runs(make_folder: Any) -> None:
+    files = {
+        "train_gpt.py": "import os\nos.environ.setdefault('A', '1')\nfrom train_big import main\nmain()\n",
+        "train_big.py": "import configs, ctypes\nlib = 'kernel.cpp'\ndef main():\n    pass\n",
+        "configs.py": "B = 1\n",
+        "kernel.cpp": "int x;\n",
+        "unrelated.py": "",
+    }
+    script = load_submission(make_folder(files)).script
+    assert script is not None
+    assert (script.path, script.siblings) == ("train_gpt.py", ("train_big.py", "configs.py", "kernel.cpp"))
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen", "code"),
+    [
+        ({"train_v2.py": SCRIPT}, "train_v2.py", "script-name"),
+        ({"train_v2.py": SCRIPT, "prepare_data.py": ""}, "train_v2.py", "script-name"),
+        ({"a.py": "x = 1", "train_b.py": SCRIPT}, "train_b.py", "two-scripts"),
+        ({"deep/train_gpt.py": SCRIPT, "a.py": ""}, "deep/train_gpt.py", "script-name"),
+        ({"plot_curves.py": "x = 1"}, None, "no-script"),
+    ],
+)
+def test_without_an_entry_point_the_choice_is_named(
+    make_folder: Any, files: dict[str, str], chosen: str | None, code: str
+) -> None:
+    submission = load_submission(make_folder(files))
+    assert (submission.script.path if submission.script else None) == chosen
+    assert code in _codes(submission)
+
+
+@pytest.mark.parametrize(
+    ("data", "source", "codes"),
+    [
+        (b"\xef\xbb\xbfx = 1\r\ny = 2\r\n", "x = 1\ny = 2\n", set()),
+        (
+            b"# -*- coding: latin-1 -*-\nx = '\xe9'\n",
+            "# -*- coding: latin-1 -*-\nx = '\xe9'\n",
+            {"script-encoding"},
+        ),
+        (b"x = '\xe9'\n", "x = '\xe9'\n", {"script-encoding"}),
+        (b"x = (\n1,\n", "x = (\n1,\n", {"script-syntax"}),
+    ],
+)
+def test_odd_script_bytes(make_folder: Any, data: bytes, source: str, codes: set[str]) -> None:
+    submission = load_submission(make_folder({"train_gpt.py": data}))
+    assert submission.script is not None
+    assert submission.script.source == source
+    assert {problem.code for problem in submission.problems if problem.code.startswith("script")} == codes
+
+
+def test_a_syntax_error_names_its_line(make_folder: Any) -> None:
+    submission = load_submission(make_folder({"train_gpt.py": "x = 1\ndef f(:\n    pass\n"}))
+    (problem,) = [problem for problem in submission.problems if problem.code == "script-syntax"]
+    assert problem.fatal
+    assert problem.where is not None
+    assert (problem.where.line, problem.where.excerpt) == (2, "def f(:")

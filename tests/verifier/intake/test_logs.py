@@ -177,6 +177,7 @@ def test_calibration(lines: str, source: str | None, seconds: float | None) -> N
             {"SLOT_ENABLED": "1", "SLOT_LR": "0.4", "SEED": "7"},
         ),
         ("+ SEED=7 TTT_LR=1e-3 torchrun --nproc_per_node=8 train_gpt.py", {"SEED": "7", "TTT_LR": "1e-3"}),
+        ("overrides: AB=0.5,B_C=1.0,DE=x,y", {"AB": "0.5", "B_C": "1.0", "DE": "x,y"}),
         ("env: A_B=1", {"A_B": "1"}),
         ("  ttt_lr: 0.005", {}),
         ("TTT_LR: 0.005", {}),

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifier.intake import codec, load_submission
+from verifier.intake.environment import environment_reads
 from verifier.intake.wrapper import Opened, open_wrapper
 
 from .conftest import SCRIPT
@@ -31,7 +32,7 @@ COMPRESSORS: dict[str, tuple[Callable[[bytes], bytes], str, str]] = {
     "lzma_raw2": (
         lambda data: lzma.compress(data, lzma.FORMAT_RAW, filters=RAW),
         "lzma.decompress",
-        ", format=lzma.FORMAT_RAW, filters=[{'id': lzma.FILTER_LZMA2}]",
+        ", format=lzma.FORMAT_RAW, filters=[{'id': lzma.FILTER_LZMA2, 'preset': 9 | lzma.PRESET_EXTREME}]",
     ),
     "zlib": (zlib.compress, "zlib.decompress", ""),
     "deflate": (lambda data: zlib.compress(data, wbits=-15), "zlib.decompress", ", -15"),
@@ -186,6 +187,35 @@ def test_a_broken_payload_is_reported(source: str) -> None:
 def test_a_payload_that_no_codec_opens_is_reported() -> None:
     source = f"key = 7\nexec(''.join(chr(ord(c) ^ key) for c in {'~' * 5000!r}))"
     assert {problem.code for problem in opened(source).problems} == {"wrapper-closed"}
+
+
+def test_a_wrapper_that_writes_several_files_opens_to_the_longest() -> None:
+    packed = base64.b85encode(zlib.compress(f"{SCRIPT}#cut\n{SCRIPT * 2}#cut\nint x;\n".encode())).decode()
+    source = (
+        "import base64, os, zlib\n"
+        f"parts = zlib.decompress(base64.b85decode({packed!r})).decode().split('#cut\\n')\n"
+        "for name, part in zip(['run.py', 'train_gpt.py', 'x.c'], parts):\n    open(name, 'w').write(part)\n"
+        "exec(open('run.py').read())\n"
+    )
+    result = opened(source)
+    assert (result.source, result.wrapper) == (SCRIPT * 2, "zlib+b85")
+    assert [problem.code for problem in result.problems] == ["packed-files"]
+
+
+@pytest.mark.parametrize(
+    "value", ["{[1]: 2}", "'a' * -1", "b'a' + [1][9]", "'%d'.join(1)", "''.split('')", "-'a'"]
+)
+def test_an_operation_that_python_refuses_is_no_constant(value: str) -> None:
+    assert opened(f"x = {value}\nexec(x)\n").wrapper is None
+
+
+def test_modules_held_in_strings_are_named_and_their_variables_read(make_folder: Any) -> None:
+    module = "import os\n\nLR = float(os.environ.get('HELD_LR', 0.5))\n" + "def f():\n    return LR\n" * 9
+    source = f"import types\nm = types.ModuleType('m')\nexec(compile({module!r}, 'm', 'exec'), m.__dict__)\n"
+    result = opened(source)
+    assert (result.source, result.wrapper) == (source, None)
+    assert [problem.code for problem in result.problems] == ["code-in-strings"]
+    assert environment_reads(source)["HELD_LR"].default == "0.5"
 
 
 def test_a_folder_with_a_packed_script_names_its_wrapper(make_folder: Any, tmp_path: Path) -> None:

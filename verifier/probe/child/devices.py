@@ -103,6 +103,13 @@ def _compile(model: Any = None, *_: Any, **__: Any) -> Any:
     return model if model is not None else lambda function: function
 
 
+def _inference_mode(mode: Any = True) -> Any:
+    """`torch.inference_mode` without its tensors, which later training could not use on a CPU."""
+    if callable(mode):
+        return torch.no_grad()(mode)
+    return torch.no_grad() if mode else torch.enable_grad()
+
+
 def _install_cuda() -> None:
     cuda = torch.cuda
     properties = types.SimpleNamespace(
@@ -120,7 +127,7 @@ def _install_cuda() -> None:
     nothing = ("synchronize", "set_device", "empty_cache", "manual_seed", "manual_seed_all", "init", "ipc_collect",
                "reset_peak_memory_stats", "reset_max_memory_allocated", "set_per_process_memory_fraction",
                "reset_accumulated_memory_stats", "seed", "seed_all", "set_stream", "set_rng_state",
-               "set_rng_state_all", "_lazy_init", "set_sync_debug_mode", "nvtx")  # fmt: skip
+               "set_rng_state_all", "_lazy_init", "set_sync_debug_mode")  # fmt: skip
     stand_in(cuda, **dict.fromkeys(nothing, lambda *_, **__: None))
     zero = ("memory_allocated", "max_memory_allocated", "memory_reserved", "max_memory_reserved", "current_device",
             "utilization", "temperature", "power_draw", "clock_rate")  # fmt: skip
@@ -217,9 +224,13 @@ def install() -> None:
     _install_optimizers()
     _install_attention()
     stand_in(
-        torch, device=_Device, Generator=_make_generator(), compile=_compile, inference_mode=torch.no_grad
+        torch, device=_Device, Generator=_make_generator(), compile=_compile, inference_mode=_inference_mode
     )
-    stand_in(torch.compiler, disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f))
+    stand_in(
+        torch.compiler,
+        disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f),
+        cudagraph_mark_step_begin=lambda: None,
+    )
 
 
 def _make_generator() -> type:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def install() -> None:
     if "torch._dynamo" in sys.modules:
         return
     dynamo = types.ModuleType("torch._dynamo")
-    dynamo.__path__ = []
+    dynamo.__path__ = [str(Path(torch.__file__).parent / "_dynamo")]  # its submodules are the real ones
     members: dict[str, Any] = dict.fromkeys(_PASS_THROUGH, _first)
     config = types.ModuleType("torch._dynamo.config")
     config.__getattr__ = anything  # type: ignore[method-assign]

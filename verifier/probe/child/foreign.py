@@ -13,15 +13,19 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from verifier.probe.child import attention, dynamo, optional, programs, triton_stub
+from verifier.probe.child import attention, dynamo, mamba, optional, programs, triton_stub
 
 Builder = Callable[[str], types.ModuleType]
 
 STAND_INS: dict[str, Builder] = {
+    "causal_conv1d": mamba.module,
+    "causal_conv1d_cuda": mamba.module,
     "flash_attn": attention.module,
     "flash_attn_3": attention.module,
     "flash_attn_interface": attention.module,
     "hopper": attention.module,
+    "mamba_ssm": mamba.module,
+    "selective_scan_cuda": mamba.module,
     "triton": triton_stub.module,
     "tqdm": optional.progress,
     "wandb": optional.logger,

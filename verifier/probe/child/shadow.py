@@ -250,7 +250,10 @@ class Shadow(TorchFunctionMode):
         if new is None and old is None:
             return result
         at = torch.full(target.shape, -1, dtype=torch.int64) if old is None else old.clone()
-        at[index] = -1 if new is None else new
+        if new is not None:
+            at[index] = new
+        elif isinstance(value, int | float) and value == 0:
+            at[index] = -1  # blanked out; any other value is a score computed elsewhere, of the same token
         setattr(target, AT, at)
         _carry_pure(value, target)
         return result

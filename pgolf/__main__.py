@@ -1,0 +1,5 @@
+"""`python -m pgolf` is `pgolf`."""
+
+from pgolf.cli import app
+
+app()

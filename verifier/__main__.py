@@ -1,0 +1,5 @@
+"""`python -m verifier` is `pgolf-verify`."""
+
+from verifier.cli import main
+
+main()
