@@ -74,6 +74,12 @@ def _one_stream(evidence: Evidence, record: ProbeRecord, run: Run, numbers: int)
         sound = _whole_stream(head, run)
     facts = _facts(run, head, floor)
     place = stage_where(evidence, run, head)
+    if not floor.broken and record.same_headline(run) is None:
+        return unverified(
+            f"{run.name}: ended before the number that stands for the claim: {run.status}, {run.reason}",
+            stream=run.name,
+            label=head.label,
+        )
     if not floor.broken:
         return replace(passed(_above(run, head, floor), **facts), where=place)
     if sound:

@@ -50,7 +50,7 @@ def probability_mass(evidence: Evidence) -> Outcome:
     if record is None or record.base is None:
         return no_base(record)
     run = record.run("uniform again")
-    head = None if run is None else record.headline_pass(run)
+    head = None if run is None else record.same_headline(run)
     if run is None or head is None or not head.reconciled:
         return unverified("the run that calls scoring functions again did not reach a reconciled number")
     tests = [test for test in run.tape.of(MassTest) if test.tried]

@@ -46,7 +46,7 @@ def window_causality(evidence: Evidence) -> Outcome:
     if record is None or record.base is None:
         return no_base(record)
     run = record.run("uniform again")
-    head = None if run is None else record.headline_pass(run)
+    head = None if run is None else record.same_headline(run)
     if run is None or head is None or not head.reconciled:
         return unverified("the run that calls functions again did not reach a reconciled number")
     tests: list[WindowTest] = [test for test in run.tape.of(WindowTest) if test.tried]
