@@ -2,6 +2,7 @@
 # make test      lint, types and tests, as CI runs them
 # make check     lint and types only
 # make test-gpu  the tests that need a CUDA device
+# make scorecard audit the corpus of cheats and write its table into the README (half an hour)
 # make snapshots write the report snapshots anew; read the diff before you commit it
 # make clean     remove what the targets above made
 #
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check test-gpu snapshots install clean
+.PHONY: demo test check test-gpu scorecard snapshots install clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -46,6 +47,9 @@ test: check
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu
+
+scorecard: $(INSTALLED)
+	$(BIN)/python -m tests.cheats.scorecard --write README.md
 
 snapshots: $(INSTALLED)
 	$(BIN)/python -m tests.verifier.report.snapshots
