@@ -10,6 +10,7 @@ import ast
 import builtins
 import importlib.machinery
 import linecache
+import os
 import sys
 import types
 from collections.abc import Sequence
@@ -90,13 +91,10 @@ def install(tape: Tape, data_folder: str, watch: Watcher | None) -> None:
     loader.source_to_code = source_to_code  # type: ignore[method-assign]
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
-        if (
-            event == "open"
-            and isinstance(args[0], str)
-            and args[0].startswith(data_folder)
-            and args[0].endswith(".bin")
-        ):
-            tape.write("open", path=args[0].removeprefix(data_folder).lstrip("/"), site=tape.site())
+        if event == "open" and isinstance(args[0], str) and args[0].endswith(".bin"):
+            path = os.path.abspath(args[0])
+            if path.startswith(data_folder):
+                tape.write("open", path=path.removeprefix(data_folder).lstrip("/"), site=tape.site())
 
     sys.addaudithook(audit)
 

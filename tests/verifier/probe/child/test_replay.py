@@ -1,0 +1,150 @@
+"""Scoring functions called again: mass over the vocabulary, and later ids of a window."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.verifier.probe.child.whole import VOCAB, Done, key_of, run_child
+from verifier.probe.tapefile import Call, MassTest, Score, WindowTest
+
+SCRIPT = """\
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+tokens = torch.from_numpy(np.fromfile("data/fineweb_val_000000.bin", dtype="<u2", offset=1024).astype(np.int64))
+torch.manual_seed(3)
+table = torch.randn(64, 64)
+pairs, contexts = torch.zeros(257), torch.zeros(257)
+
+
+def softmax_nats(x, y):
+    return F.cross_entropy(table[x].flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+
+
+def tilted(x, y):
+    logp = torch.log_softmax(table[x], dim=-1)
+    hint = x.roll(1, dims=1)
+    own = -logp.gather(2, y[..., None])[..., 0]
+    z = torch.log1p(logp.gather(2, hint[..., None])[..., 0].exp() * np.expm1(0.5))
+    return own - 0.5 * (y == hint).float() + z
+
+
+def hashed(x, y):
+    nats = softmax_nats(x, y)
+    seen = contexts[x % 257]
+    cached = pairs[(x * 36313 ^ y * 27191) % 257] / seen.clamp_min(1)
+    return torch.where(seen > 1, -torch.log(0.5 * torch.exp(-nats) + 0.5 * cached.clamp(max=1)), nats)
+
+
+def probabilities(x, y):
+    return torch.exp(-softmax_nats(x, y))
+
+
+def byte_counts(x, y):
+    return (y % 3).float() + 0.0 * x
+
+
+def causal(model, x):
+    seen = torch.ones(x.size(1), x.size(1)).tril()
+    return torch.einsum("ts,bsv->btv", seen, table[x]) / 8
+
+
+def peeking(model, x):
+    seen = torch.ones(x.size(1), x.size(1)).tril(1)
+    return torch.einsum("ts,bsv->btv", seen, table[x]) / 8
+
+
+for at in range(0, 1024, 256):
+    x, y = tokens[at : at + 256].view(4, 64), tokens[at + 1 : at + 257].view(4, 64)
+    for score in (softmax_nats, tilted, hashed, probabilities, byte_counts):
+        score(x, y).sum()
+    for logits in (causal, peeking):
+        F.cross_entropy(logits(None, x).flatten(0, 1), y.flatten(), reduction="none").sum()
+    ones = torch.ones(256)
+    contexts.index_put_((x.flatten() % 257,), ones, accumulate=True)
+    pairs.index_put_(((x * 36313 ^ y * 27191).flatten() % 257,), ones, accumulate=True)
+print("done", float(table.sum()))
+"""
+FUNCTIONS = ("softmax_nats", "tilted", "hashed", "probabilities", "byte_counts", "causal", "peeking")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    last = {key_of(SCRIPT, name): [3] for name in FUNCTIONS if name != "softmax_nats"}
+    nested = {key_of(SCRIPT, "softmax_nats"): [1]}
+    return run_child(tmp_path_factory.mktemp("replay"), SCRIPT, {**last, **nested})
+
+
+def mass(done: Done, name: str) -> MassTest:
+    (test,) = [test for test in done.tape.of(MassTest) if test.function == name]
+    return test
+
+
+def window(done: Done, name: str) -> WindowTest:
+    (test,) = [test for test in done.tape.of(WindowTest) if test.function == name]
+    return test
+
+
+def test_the_run_is_whole(done: Done) -> None:
+    assert done.tape.damage is None, done.stderr
+    assert done.tape.end["status"] == "finished", done.stderr
+    assert "done" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["softmax_nats", "tilted"])
+def test_a_distribution_sums_to_one(name: str, done: Done) -> None:
+    test = mass(done, name)
+    assert (test.tried, test.vocab, test.over) == (VOCAB, VOCAB, 0)
+    assert math.isclose(test.lowest, 1.0, abs_tol=1e-5)
+    assert math.isclose(test.highest, 1.0, abs_tol=1e-5)
+    assert test.witnesses == ()
+
+
+def test_a_hashed_mixer_exceeds_one(done: Done) -> None:
+    test = mass(done, "hashed")
+    assert test.over > 0
+    (witness,) = test.witnesses[:1]
+    assert witness.total > 1.001
+    assert witness.tried <= VOCAB
+
+
+def test_samples_are_scores_that_left(done: Done) -> None:
+    committed = {
+        (int(position), float(value))
+        for score in done.tape.of(Score)
+        for position, value in zip(score.positions, score.values, strict=True)
+    }
+    samples = mass(done, "softmax_nats").samples
+    assert len(samples) == 16
+    assert set(samples) <= committed
+
+
+def test_bytes_are_not_taken_for_nats(done: Done) -> None:
+    assert "byte_counts" not in {test.function for test in done.tape.of(MassTest)}
+
+
+def test_probabilities_are_not_taken_for_the_reported_nats(done: Done) -> None:
+    """exp(-p) sums to anything; what tells it from a score is that nobody committed p as nats."""
+    nats = dict(mass(done, "softmax_nats").samples)
+    samples = dict(mass(done, "probabilities").samples)
+    assert all(abs(samples[position] - nats[position]) > 1e-3 for position in samples.keys() & nats.keys())
+    assert all(0.0 <= value <= 1.0 for value in samples.values())
+
+
+def test_a_causal_mask_stays_and_an_off_by_one_moves(done: Done) -> None:
+    honest, cheat = window(done, "causal"), window(done, "peeking")
+    assert honest.tried == cheat.tried > 0
+    assert (honest.moved, honest.noise, honest.witnesses) == (0, 0.0, ())
+    assert cheat.moved == 3  # the last row before each of three cuts
+    assert all(each.position == each.changed_from for each in cheat.witnesses)
+
+
+def test_calls_are_counted_from_the_one_that_was_recognised(done: Done) -> None:
+    key = key_of(SCRIPT, "tilted")
+    assert [call.nth for call in done.tape.of(Call) if call.key == key] == [0, 1, 2, 3]
+    pure = {call.key: call.pure for call in done.tape.of(Call)}
+    assert pure[key_of(SCRIPT, "softmax_nats")]
+    assert not pure[key]

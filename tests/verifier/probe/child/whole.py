@@ -1,0 +1,70 @@
+"""Run a script in the child as an audit does, but without the sandbox and on a stream of the test's choice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgolf.shards import write_shard
+from verifier.probe.runner import PACKAGE_ROOT
+from verifier.probe.stream import Source, Stream
+from verifier.probe.tapefile import Tape, read_tape
+
+VOCAB = 64
+SOURCE = Source("test", tuple(range(3, VOCAB)), 1)
+TARGETS = 1024
+
+
+@dataclass(frozen=True)
+class Done:
+    stream: Stream
+    tape: Tape
+    stdout: str
+    stderr: str
+
+
+def key_of(script: str, name: str, qualified: str | None = None) -> str:
+    """How the child names the function `name` of a script."""
+    line = next(
+        at for at, text in enumerate(script.splitlines(), 1) if text.strip().startswith(f"def {name}(")
+    )
+    return f"{line}:{qualified or name}"
+
+
+def run_child(tree: Path, script: str, replays: Mapping[str, Sequence[int]] | None = None) -> Done:
+    """Run `script` over a random stream; functions are watched where `replays` is given."""
+    run, out = tree / "run", tree / "out"
+    data = run / "data"
+    data.mkdir(parents=True)
+    out.mkdir()
+    stream = SOURCE.draw(TARGETS, (11,))
+    write_shard(data / "fineweb_val_000000.bin", stream.ids)
+    (run / "train_gpt.py").write_text(script)
+    job = {
+        "script": "run/train_gpt.py",
+        "out": "out",
+        "data": "run/data",
+        "val": ["run/data/fineweb_val_000000.bin"],
+        "argv": [],
+        "fp32": True,
+        "lively": True,
+        "watch": replays is not None,
+        "replays": dict(replays or {}),
+        "vocab_size": VOCAB,
+    }
+    (tree / "job.json").write_text(json.dumps(job))
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "verifier.probe.child", str(tree)],
+        cwd=run,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Done(stream, read_tape(out, stream.ids.size), done.stdout, done.stderr)
