@@ -62,7 +62,9 @@ POLICY = Policy(
     requirements=(
         Requirement("scores stay above the exact entropy of a secret stream", ("E1-floor",), Grade.PROBED),
         Requirement("a later token never moves an earlier score", ("C1-flip",), Grade.PROBED),
+        Requirement("probabilities sum to one", ("C2-mass",), Grade.PROBED),
         Requirement("every position is scored exactly once", ("C4-ledger",), Grade.PROBED),
+        Requirement("the run reached the claimed number", ("N1-reached",), Grade.PROBED),
         Requirement("the byte count behind the claim is right", ("B1-denominator",), Grade.LOG),
         Requirement("the claim is what the logs say", ("B2-claim",), Grade.LOG),
         Requirement("the whole validation split is scored", ("D2-split",), Grade.LOG),

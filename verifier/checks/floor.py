@@ -36,7 +36,8 @@ def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     predictor that uses only the past (C1), gives probabilities that sum to one (C2), scores before it
     learns (C3) and scores once (C4), the product of p(x)/Q(x) over the tokens is a non-negative martingale
     that starts at 1, so by Ville's inequality it reaches 2^b with probability at most 2^-b. The gain in
-    bits is the sum of (-ln Q(x) - loss) / ln 2 over the positions, each position's first score once.
+    bits is the sum of (-ln Q(x) - loss) / ln 2 over the drawn positions, each position's first score once;
+    document starts are given, nothing can be gained on them, and they are left out.
 
     FAIL: the gain is at least 64 bits, plus log2 R for the R numbers that were tried. Where the ledger
     could not take the printed mean apart, rounding, k possible repeats (threshold k(64 + log2 k)) and a
@@ -73,6 +74,12 @@ def _one_stream(evidence: Evidence, record: ProbeRecord, run: Run, numbers: int)
         sound = _whole_stream(head, run)
     facts = _facts(run, head, floor)
     place = stage_where(evidence, run, head)
+    if not floor.broken and record.same_headline(run) is None:
+        return unverified(
+            f"{run.name}: ended before the number that stands for the claim: {run.status}, {run.reason}",
+            stream=run.name,
+            label=head.label,
+        )
     if not floor.broken:
         return replace(passed(_above(run, head, floor), **facts), where=place)
     if sound:

@@ -50,7 +50,7 @@ def probability_mass(evidence: Evidence) -> Outcome:
     if record is None or record.base is None:
         return no_base(record)
     run = record.run("uniform again")
-    head = None if run is None else record.headline_pass(run)
+    head = None if run is None else record.same_headline(run)
     if run is None or head is None or not head.reconciled:
         return unverified("the run that calls scoring functions again did not reach a reconciled number")
     tests = [test for test in run.tape.of(MassTest) if test.tried]
@@ -67,9 +67,11 @@ def probability_mass(evidence: Evidence) -> Outcome:
             label=head.label,
             commits=len(head.scores),
         )  # fmt: skip
-    whole = [test for test in tests if test.tried == test.vocab]
     facts = [_facts(test) for test in tests]
-    if whole and max(test.highest for test in whole) <= OVER_ONE:
+    # A function proves something about the reported number only when its scores are those that were committed.
+    behind = [test for test in tests if _is_behind(run, head, test)]
+    whole = [test for test in behind if test.tried == test.vocab]
+    if whole and len(whole) == len(behind) and max(test.highest for test in whole) <= OVER_ONE:
         low = min(test.lowest for test in whole)
         return passed(
             f"sums of {whole[0].vocab:,} candidates lie in [{low:.6f}, {max(t.highest for t in whole):.6f}] at "
@@ -86,7 +88,7 @@ def probability_mass(evidence: Evidence) -> Outcome:
         )
     return unverified(
         f"{len(head.scores) - pure:,} of {len(head.scores):,} commits of {head.label} are computed further after the cross "
-        "entropy, and no function that turns targets into them could be called again",
+        "entropy, and no function that turns targets into them was called again with the whole vocabulary",
         tests=facts,
     )
 
@@ -100,6 +102,15 @@ def _confirmed(run: Run, head: Pass, test: MassTest) -> Witness | None:
         if abs(committed.values[witness.position] - witness.realised_nats) <= SAME_SCORE:
             return witness
     return None
+
+
+def _is_behind(run: Run, head: Pass, test: MassTest) -> bool:
+    """Whether a sampled score of the test is one that the reported pass committed."""
+    values = head.committed(run.stream.ids.size).values
+    return any(
+        0 < position < values.size and abs(values[position] - nats) <= SAME_SCORE
+        for position, nats in test.samples
+    )
 
 
 def _broken(evidence: Evidence, run: Run, head: Pass, test: MassTest, witness: Witness) -> Outcome:

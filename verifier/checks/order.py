@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
-from verifier.probe.dirty import flip_results, noise_nats
+from verifier.probe.dirty import FlipResult, flip_results, noise_nats
 from verifier.probe.influence import Learning, learned_before_scored
 from verifier.probe.passes import Pass
-from verifier.probe.record import Run
+from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.tapefile import Step
 
 _STAGE = {
@@ -34,6 +36,7 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
 
     FAIL: positions were learned from before their score, and the flip probe saw scores of that same pass
     move with later tokens, so the learned state did reach the score.
+    WARN: validation tokens were in training steps before the first number of the run that trains for longer.
     PASS: no position was, or the steps fell on weights that the pass did not use (no earlier score moved).
 
     Cannot see: learning without torch gradients (counts, closed-form solves): the flip and the floor do.
@@ -53,8 +56,11 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
         return unverified(
             "the scores behind the reported number could not be captured, so their order is unknown"
         )
+    trained = _trained_on_validation(evidence, record)
     learnings = learned_before_scored(base.tape, head, base.stream.ids.size)
     steps = base.tape.of(Step)
+    if not learnings and trained is not None:
+        return trained
     if not learnings:
         return passed(
             f"0 of {len(head.scores):,} commits of {head.label} came after a step on their own tokens; "
@@ -66,7 +72,41 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
         )
     results = flip_results(record, base, head)
     moved = any(result.influence.moved.size for result in results) and noise_nats(record, base, head) == 0.0
-    return [_outcome(evidence, base, head, learning, moved, bool(results)) for learning in learnings]
+    outcomes = [
+        _outcome(evidence, base, head, learning, moved, any(_touches(each, learning) for each in results))
+        for learning in learnings
+    ]
+    return outcomes if trained is None else [*outcomes, trained]
+
+
+def _touches(result: FlipResult, learning: Learning) -> bool:
+    """Whether a flip changed a token that was learned from: only then can it show that nothing came of it."""
+    return bool(np.isin(learning.positions, result.block).any())
+
+
+def _trained_on_validation(evidence: Evidence, record: ProbeRecord) -> Outcome | None:
+    """Steps on validation tokens before the first number of the run that trains for longer.
+
+    The base run makes one training step, and a loader that draws validation tokens now and then may not draw
+    one in it. No flip was made on this stream, so nothing proves that the steps reached a score.
+    """
+    run = record.run("small alphabet")
+    first = None if run is None else next((each for each in run.passes if each.reconciled), None)
+    if run is None or first is None:
+        return None
+    for learning in learned_before_scored(run.tape, first, run.stream.ids.size):
+        if learning.stage == "before":
+            return warned(
+                f"{learning.positions.size:,} validation tokens were learned from in {len(learning.steps)} "
+                f"{learning.steps[0].optimizer} steps before the first number ({first.label}) of the run that trains for "
+                "longer; no flip was made there",
+                site_where(evidence, run, learning.first_backward.site),
+                stage="training",
+                label=first.label,
+                positions=int(learning.positions.size),
+                steps=len(learning.steps),
+            )
+    return None
 
 
 def _outcome(
@@ -105,5 +145,8 @@ def _outcome(
             where=where,
         )
     return replace(
-        warned(f"{message}; no flip could say whether it reached the scores", **facts), where=where
+        warned(
+            f"{message}; no flip changed one of them and so could say whether it reached the scores", **facts
+        ),
+        where=where,
     )

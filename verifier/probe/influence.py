@@ -7,6 +7,7 @@ that sorts documents, or learns from what it has already scored, is not accused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,27 +135,35 @@ class Unreported:
 
 
 def unreported_reads(tape: Tape, run: Run, start: int, stop: int) -> Unreported | None:
-    """Forward passes over validation ids between events `start` and `stop` that fed no printed number."""
+    """Forward passes over validation ids between events `start` and `stop` that fed no printed number.
+
+    A forward pass feeds what comes next: a reported score or a backward pass. One from a place in the code
+    whose forward passes feed a reported number is a part of that evaluation.
+    """
     reported = {score.number for each in run.passes for score in each.scores}
-    events = [e for e in tape.events if start < e.number < stop and isinstance(e, Forward | Score | Backward)]
+    events = [e for e in tape.events if e.number > start and isinstance(e, Forward | Score | Backward)]
+    used: list[Forward] = []
     unused: list[Forward] = []
     for at, event in enumerate(events):
-        if not isinstance(event, Forward):
-            continue
-        following = events[at + 1 : at + 6]
-        used = False
-        for later in following:
-            if isinstance(later, Forward):
-                break
-            if isinstance(later, Backward) or later.number in reported:
-                used = True
-                break
-        if not used:
-            unused.append(event)
-    if not unused:
+        if isinstance(event, Forward):
+            feeds = _feeds(events[at + 1 : at + 6], reported)
+            (used if feeds else unused).append(event)
+    evaluating = {event.site for event in used}
+    silent = [event for event in unused if event.number < stop and event.site not in evaluating]
+    if not silent:
         return None
-    covered = sorted(r for event in unused for r in event.ranges)
-    return Unreported(_length(covered), tuple(covered[:16]), unused[0])
+    covered = sorted(r for event in silent for r in event.ranges)
+    return Unreported(_length(covered), tuple(covered[:16]), silent[0])
+
+
+def _feeds(following: Sequence[Forward | Score | Backward], reported: set[int]) -> bool:
+    """Whether the events after a forward pass use it for a reported number or for learning."""
+    for later in following:
+        if isinstance(later, Forward):
+            return False
+        if isinstance(later, Backward) or later.number in reported:
+            return True
+    return False
 
 
 def _length(ranges: list[tuple[int, int]]) -> int:

@@ -95,6 +95,11 @@ class ProbeRecord:
         finals = [each for each in run.passes if each.final]
         return finals[-1] if finals else (run.passes[-1] if run.passes else None)
 
+    def same_headline(self, run: Run) -> Pass | None:
+        """The pass of `run` under the label that stands for the claim in the base run; None when it did not get there."""
+        head = None if self.base is None else self.headline_pass(self.base)
+        return None if head is None else run.pass_named(head.label)
+
     @property
     def measured(self) -> Measured | None:
         base = self.base

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
@@ -23,6 +23,7 @@ from verifier.probe import workspace
 from verifier.probe.job import Ended, Job, Limits
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
+from verifier.probe.replays import Replays, plan_replays
 from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import LADDER, Scale, Setting, settings
 from verifier.probe.stream import Stream
@@ -45,8 +46,9 @@ class _Planned:
     name: str
     stream: Stream
     scale: Scale
-    mass: bool = False
-    """Whether scoring functions are called again with other targets."""
+    watch: bool = False
+    """Whether calls of scoring functions are counted, and those in `replays` made again with other targets."""
+    replays: Replays = field(default_factory=dict)
 
 
 def run_probes(
@@ -88,7 +90,10 @@ class _Audit:
                 base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
                 first, second = self._flips(base)
                 pair = self._start(
-                    pool, vocabulary, _Planned("uniform", base, scale), _Planned("flip 1", first, scale)
+                    pool,
+                    vocabulary,
+                    _Planned("uniform", base, scale),
+                    _Planned("flip 1", first, scale, watch=True),
                 )
                 runs = [future.result() for future in pair]
                 if runs[0].passes:
@@ -102,7 +107,7 @@ class _Audit:
                     vocabulary,
                     _Planned("small alphabet", narrow, small),
                     _Planned("flip 2", second, scale),
-                    _Planned("uniform again", base, scale, mass=True),
+                    _Planned("uniform again", base, scale, watch=True, replays=self._replays(runs[1])),
                 )
                 runs += [future.result() for future in rest]
         return ProbeRecord(
@@ -118,6 +123,10 @@ class _Audit:
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
         starts = [int(base.targets * fraction) for fraction in FLIP_AT]
         return tuple(base.flip(range(at, at + FLIP_TOKENS), (self._seed, 2)) for at in starts)
+
+    def _replays(self, counted: Run) -> Replays:
+        record = ProbeRecord(self._seed, "", (), headline=self._submission.head_metric_label)
+        return plan_replays(counted.tape, record.headline_pass(counted))
 
     def _settings(self, scale: Scale) -> tuple[Setting, ...]:
         paths = workspace.data_paths(scale.vocab_size)
@@ -143,7 +152,8 @@ class _Audit:
                 stream=planned.stream,
                 vocabulary=vocabulary,
                 train_seed=(self._seed, 3),
-                mass=planned.mass,
+                watch=planned.watch,
+                replays=planned.replays,
             )
             outcome = run_sandboxed(
                 Job(

@@ -129,9 +129,54 @@ class MassTest:
     highest: float
     lowest: float
     witnesses: tuple[Witness, ...]
+    samples: tuple[tuple[int, float], ...] = ()
+    """Positions, and the scores of their realised tokens when called again unchanged."""
 
 
-Event = Score | Backward | Step | Forward | Weights | Print | Open | MassTest
+@dataclass(frozen=True)
+class Moved:
+    """A row of logits that moved when later ids of its window changed."""
+
+    position: int
+    """The stream position that it predicts."""
+    changed_from: int
+    """The first stream position whose id was changed."""
+    change: float
+    """Largest change of a logit."""
+    realised_nats: float
+    """Score of the realised token by the unchanged logits."""
+
+
+@dataclass(frozen=True)
+class WindowTest:
+    """A function that turns ids into logits was called again with later ids of a row changed."""
+
+    number: int
+    site: int
+    function: str
+    line: int
+    tried: int
+    """Rows of logits that lay before a change."""
+    noise: float
+    """Largest difference between two calls with the same ids."""
+    moved: int
+    witnesses: tuple[Moved, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function that turns targets into scores, or ids into logits, was called."""
+
+    number: int
+    site: int
+    key: str
+    """Line and qualified name, as the child tells functions apart."""
+    nth: int
+    pure: bool
+    """True when its scores are what a cross entropy gave."""
+
+
+Event = Score | Backward | Step | Forward | Weights | Print | Open | Call | MassTest | WindowTest
 
 
 @dataclass(frozen=True)
@@ -236,8 +281,12 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
         return Forward(number, site, tuple((r[0], r[1]) for r in ranges))
     if kind == "weights":
         return Weights(number, site, _whole(raw, "same"), _whole(raw, "changed"))
+    if kind == "call":
+        return Call(number, site, str(raw.get("function"))[:200], _whole(raw, "nth"), bool(raw.get("pure")))
     if kind == "mass":
         return _mass(number, site, raw)
+    if kind == "window":
+        return _window(number, site, raw)
     if kind == "open":
         return Open(number, site, str(raw.get("path"))[:400])
     raise _Damaged(f"event {number} is of unknown kind {kind!r}")
@@ -250,6 +299,12 @@ def _mass(number: int, site: int, raw: dict[str, Any]) -> MassTest:
             raise _Damaged(f"event {number} has a malformed witness")
         total, realised = _real(each, "sum"), _real(each, "realised_nats")
         witnesses.append(Witness(_whole(each, "position"), realised, total, _whole(each, "tried")))
+    samples = []
+    for each in _list(raw, "samples", 64) if "samples" in raw else ():
+        if not isinstance(each, list) or len(each) != 2:
+            raise _Damaged(f"event {number} has a malformed sample")
+        pair = {"position": each[0], "nats": each[1]}
+        samples.append((_whole(pair, "position"), _real(pair, "nats")))
     full = {"vocab": 0, "positions": 0, "over": 0, "highest": 0.0, "lowest": 0.0, **raw}
     return MassTest(
         number=number,
@@ -262,6 +317,27 @@ def _mass(number: int, site: int, raw: dict[str, Any]) -> MassTest:
         over=_whole(full, "over"),
         highest=_real(full, "highest"),
         lowest=_real(full, "lowest"),
+        witnesses=tuple(witnesses),
+        samples=tuple(samples),
+    )
+
+
+def _window(number: int, site: int, raw: dict[str, Any]) -> WindowTest:
+    witnesses = []
+    for each in _list(raw, "witnesses", 64) if "witnesses" in raw else ():
+        if not isinstance(each, dict):
+            raise _Damaged(f"event {number} has a malformed witness")
+        change, realised = _real(each, "change"), _real(each, "realised_nats")
+        witnesses.append(Moved(_whole(each, "position"), _whole(each, "changed_from"), change, realised))
+    full = {"noise": 0.0, "moved": 0, **raw}
+    return WindowTest(
+        number=number,
+        site=site,
+        function=str(raw.get("function"))[:200],
+        line=_whole(full, "line"),
+        tried=_whole(full, "tried"),
+        noise=_real(full, "noise"),
+        moved=_whole(full, "moved"),
         witnesses=tuple(witnesses),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,8 @@ def build(
     stream: Stream,
     vocabulary: Vocabulary,
     train_seed: Sequence[int],
-    mass: bool = False,
+    watch: bool = False,
+    replays: Mapping[str, Sequence[int]] | None = None,
 ) -> None:
     """Fill the empty `tree` for one run; paths in its job file are relative to the tree."""
     run, out = tree / RUN, tree / OUT
@@ -108,7 +109,8 @@ def build(
         "argv": [],
         "fp32": True,
         "lively": True,
-        "mass": mass,
+        "watch": watch,
+        "replays": {} if replays is None else {key: list(calls) for key, calls in replays.items()},
         "vocab_size": vocabulary.size,
     }
     (tree / JOB).write_text(json.dumps(job))

@@ -173,6 +173,18 @@ LEDGER_PASS = finding(
     State.PASS,
     "8,192 of 8,192 positions once; captured scores add up to the reported number within 4e-7 nats",
 )
+MASS_PASS = finding(
+    "C2-mass",
+    "probabilities sum to one over the vocabulary",
+    State.PASS,
+    "all 128 commits of legal_ttt_exact are a cross entropy over full logits, normalised by construction",
+)
+REACHED_PASS = finding(
+    "N1-reached",
+    "the run printed the number that is claimed",
+    State.PASS,
+    "the base run printed legal_ttt_exact",
+)
 ARTIFACT_PASS = finding(
     "A1-artifact",
     "the artifact is within 16,000,000 bytes",
@@ -282,6 +294,8 @@ def honest() -> Report:
         DENOMINATOR_PASS,
         CLAIM_PASS,
         LEDGER_PASS,
+        MASS_PASS,
+        REACHED_PASS,
         SPLIT_PASS,
         TRAIN_PASS,
         EVAL_PASS,

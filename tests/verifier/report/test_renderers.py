@@ -63,7 +63,7 @@ def test_colour_repeats_what_the_text_says() -> None:
 
 
 def test_quiet_is_one_line() -> None:
-    assert render_line(samples.honest()) == "COMPLIANT  score_first_ttt  9 PASS · 1 NOT_APPLICABLE"
+    assert render_line(samples.honest()) == "COMPLIANT  score_first_ttt  11 PASS · 1 NOT_APPLICABLE"
 
 
 def test_the_comment_quotes_the_rule_with_its_source() -> None:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from verifier.probe.child import clock, devices, foreign, lively, mass, precision, program, shadow
+from verifier.probe.child import clock, devices, foreign, lively, precision, program, shadow
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.tape import LineTee, Tape
 from verifier.probe.child.uses import USES
+from verifier.probe.child.watching import Watching
 
 SHARD_HEADER_BYTES = 1024
 
@@ -46,7 +47,7 @@ def main(work: Path) -> int:
     if job["lively"]:
         lively.install()
     foreign.install()
-    watch = mass.Mass(tape, mode, job["vocab_size"]).watch if job["mass"] else None
+    watch = Watching(tape, mode, job["vocab_size"], job["replays"]).watch if job["watch"] else None
     program.install(tape, str(work / job["data"]), watch)
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)

@@ -8,6 +8,8 @@ took (torch, numpy, files, C), which no bookkeeping of tensors does.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,12 +49,25 @@ class PositionIndex:
         hit = self._hashes[slot] == hashes
         if not bool(hit.any()):
             return None
-        start = np.where(hit, self._starts[slot], -1)
+        at = np.flatnonzero(hit)
+        start = self._starts[slot[at]]
         found = np.full(n, -1, dtype=np.int64)
-        # A k-gram that matched at i places ids i..i+k-1; later offsets only fill what is still unknown.
-        for offset in range(self.gram):
-            view = found[offset : offset + start.size]
-            np.copyto(view, start + offset, where=(view < 0) & (start >= 0))
+        # Matches in a row that continue each other are one piece of the stream, gram - 1 ids longer than they are many.
+        breaks = np.flatnonzero((np.diff(at) != 1) | (np.diff(start) != 1)) + 1
+        firsts = np.concatenate(([0], breaks))
+        begins = at[firsts]
+        ends = at[np.concatenate((breaks - 1, [at.size - 1]))] + self.gram
+        shifts = start[firsts] - begins
+        for piece in range(begins.size - 1):
+            if begins[piece + 1] < ends[piece]:
+                # Where a window ends with the id that happens to precede the next one, both could own it.
+                # Rows of a batch are equally long, so the cut is where the array divides best.
+                cuts = range(int(begins[piece + 1]), int(ends[piece]) + 1)
+                begins[piece + 1] = ends[piece] = max(cuts, key=lambda cut: math.gcd(cut, n))
+        lengths = np.maximum(ends - begins, 0)
+        owner = np.repeat(np.arange(begins.size), lengths)
+        place = begins[owner] + np.arange(owner.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        found[place] = place + shifts[owner]
         return found
 
 

@@ -1,0 +1,141 @@
+"""The floor: no legal predictor reaches the threshold, and a known leak is measured to the bit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.verifier.probe.builders import SMALL, TapeBuilder, run, scored, stream
+from verifier.probe.floor import FLOAT32_SCORE, floor_of_print, floor_of_scores, threshold_bits
+from verifier.probe.passes import Pass
+from verifier.probe.stream import Stream
+
+PREDICTORS = 600
+LN2 = math.log(2)
+
+
+def adaptive(ids: np.ndarray, size: int, strength: float) -> np.ndarray:
+    """-ln p of a counting predictor that learns after each token."""
+    counts, losses = np.full(size, strength), np.empty(ids.size)
+    for at, token in enumerate(ids):
+        losses[at] = math.log(counts.sum() / counts[token])
+        counts[token] += 1
+    return losses
+
+
+def dirichlet(ids: np.ndarray, size: int, rng: np.random.Generator, spread: float) -> np.ndarray:
+    """-ln p of a predictor that draws any distribution before each token."""
+    p = rng.dirichlet(np.full(size, spread), size=ids.size)
+    return -np.log(np.maximum(p[np.arange(ids.size), ids], 1e-30))
+
+
+def gains(rng: np.random.Generator, count: int, size: int, tokens: int) -> np.ndarray:
+    """Bits that `count` legal predictors gain on a stream each: counts, random distributions and mixtures."""
+    found = np.empty(count)
+    for at in range(count):
+        ids = rng.integers(size, size=tokens)
+        kinds = (
+            lambda ids=ids: adaptive(ids, size, float(rng.choice([0.1, 1.0, 10.0, 200.0]))),
+            lambda ids=ids: dirichlet(ids, size, rng, float(rng.choice([1.0, 10.0, 300.0]))),
+        )
+        losses = kinds[at % 2]()
+        if at % 3 == 0:  # a mixture with weights fixed before the token
+            weight, other = rng.uniform(0.05, 0.95), kinds[(at + 1) % 2]()
+            losses = -np.log(weight * np.exp(-losses) + (1 - weight) * np.exp(-other))
+        found[at] = (tokens * math.log(size) - losses.sum()) / LN2
+    return found
+
+
+def test_no_legal_predictor_comes_near_the_threshold() -> None:
+    found = gains(np.random.default_rng(1), PREDICTORS, size=32, tokens=100)
+    assert found.max() < threshold_bits(1)
+    for bits in (1, 2, 3):  # Ville's inequality, with room for the sampling error of the share
+        allowed = 2.0**-bits
+        assert (found >= bits).mean() <= allowed + 4 * math.sqrt(allowed / PREDICTORS)
+
+
+def as_pass(drawn: Stream, losses: np.ndarray) -> Pass:
+    (found,) = run("uniform", drawn, scored(drawn, losses)).passes
+    return found
+
+
+@pytest.mark.parametrize("leaked", [0, 1, 100, 400])
+def test_a_known_leak_is_measured_as_its_bits(leaked: int) -> None:
+    drawn = stream(SMALL, targets=1000)
+    losses = drawn.code_length_nats().copy()
+    drawn_at = np.flatnonzero(losses > 0)
+    losses[drawn_at[:leaked]] -= LN2  # one bit at each: the predictor knew which half of the alphabet
+    floor = floor_of_scores(as_pass(drawn, losses), drawn, numbers=1)
+    assert floor.gain_bits == pytest.approx(leaked - drawn_at.size * FLOAT32_SCORE / LN2, abs=1e-9)
+    assert floor.broken == (leaked >= 100)
+    assert floor.tokens == drawn_at.size
+    assert floor.sensitivity_nats >= 64 * LN2 / 1000
+
+
+def test_each_position_counts_with_its_first_score_alone() -> None:
+    drawn = stream(SMALL, targets=1000)
+    losses = drawn.code_length_nats()
+    builder = TapeBuilder()
+    builder.score(range(1, 1001), losses[1:])
+    builder.score(range(1, 501), 0.0)  # the same positions again, better
+    builder.print(float((losses[1:].sum() + 0.0) / 1500))
+    (found,) = run("uniform", drawn, builder).passes
+    assert found.reconciled
+    floor = floor_of_scores(found, drawn, numbers=1)
+    assert floor.gain_bits < 0
+    assert not floor.broken
+
+
+def test_what_a_model_pays_for_document_starts_hides_nothing() -> None:
+    drawn = stream(SMALL, targets=1000)
+    losses = drawn.code_length_nats().copy()
+    starts = np.flatnonzero(losses == 0)[1:]
+    cheap, dear = losses.copy(), losses.copy()
+    cheap[starts], dear[starts] = 0.0, 7.0
+    gains = [floor_of_scores(as_pass(drawn, each), drawn, 1).gain_bits for each in (cheap, dear)]
+    assert gains[0] == gains[1]
+
+
+def test_what_is_no_number_proves_nothing() -> None:
+    drawn = stream(SMALL, targets=1000)
+    builder = TapeBuilder()
+    builder.score(range(1, 1001), 0.0)
+    losses = np.zeros(1001)
+    (found,) = run("uniform", drawn, scored(drawn, losses)).passes
+    assert floor_of_scores(found, drawn, 1).broken
+    found.scores[0].values[3] = math.nan
+    floor = floor_of_scores(found, drawn, 1)
+    assert floor.gain_bits == -math.inf
+    assert not floor.broken
+
+
+def test_thresholds() -> None:
+    assert threshold_bits(1) == 64
+    assert threshold_bits(8) == 67
+    assert threshold_bits(1, repeats=4) == 4 * (64 + 2)
+    assert threshold_bits(16, repeats=2) == 2 * (68 + 1)
+
+
+@given(st.integers(1, 500), st.integers(1, 64))
+def test_more_numbers_and_more_repeats_never_lower_the_threshold(numbers: int, repeats: int) -> None:
+    assert threshold_bits(numbers, repeats) >= threshold_bits(1) == 64
+    assert threshold_bits(numbers + 1, repeats) >= threshold_bits(numbers, repeats)
+    assert threshold_bits(numbers, repeats + 1) > threshold_bits(numbers, repeats)
+
+
+def test_a_printed_mean_pays_for_its_rounding_and_a_dropped_tail() -> None:
+    drawn = stream(SMALL, targets=1000)
+    unknown = TapeBuilder()
+    unknown.print(drawn.entropy_nats - 0.5, digits=4)
+    (found,) = run("uniform", drawn, unknown).passes
+    assert not found.reconciled
+    floor = floor_of_print(found, drawn, numbers=1, repeats=4, dropped=128)
+    rounded = found.loss_nats + 0.5e-4 + FLOAT32_SCORE
+    assert floor.gain_bits == pytest.approx(872 * (drawn.entropy_nats - rounded) / LN2, rel=1e-12)
+    assert floor.threshold_bits == 4 * 66
+    assert floor.broken
+    assert not floor.once_each

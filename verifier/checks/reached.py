@@ -1,0 +1,50 @@
+"""N1: the run reached the number that stands for the claim."""
+
+from __future__ import annotations
+
+from verifier.checks import check
+from verifier.checks.probe_base import no_base
+from verifier.evidence import Evidence
+from verifier.finding import Grade, Outcome, passed, unverified
+
+
+@check(
+    "N1-reached",
+    title="the run printed the number that is claimed",
+    grade=Grade.PROBED,
+    rules=("R-086",),
+)
+def reached_the_claim(evidence: Evidence) -> Outcome:
+    """Scripts print several numbers, and the other probes look at the claimed one. When a run ends before it,
+    they look at the last number that it did print, and what they PASS then says nothing about the claim.
+
+    PASS: the base run printed a number under the label of the claim, or ran to its end where no label of the
+    claim is known. UNVERIFIED: it did not.
+
+    Cannot see: whether what ran at audit scale is what ran at full scale.
+
+    Illegal: a script whose last, adapting evaluation raises outside its own machine, and whose plain
+    evaluation is in order. Legal contrast: a script that prints its headline and then fails to upload it.
+
+    Source: none ruled; a probe that did not run is no evidence.
+    """
+    record = evidence.probes
+    if record is None or record.base is None:
+        return no_base(record)
+    base = record.base
+    if record.headline is not None:
+        if base.pass_named(record.headline) is not None:
+            return passed(f"the base run printed {record.headline}", label=record.headline)
+        labels = list(dict.fromkeys(each.label for each in base.passes))
+        ending = "ran to its end" if base.finished else f"ended early ({base.status}: {base.reason})"
+        return unverified(
+            f"the claim is {record.headline} in the logs; the base run {ending} and printed {', '.join(labels)}",
+            try_next="document the environment of the run in the README, and make every stage run at small sizes",
+            labels=labels,
+        )
+    if base.finished:
+        return passed("the base run ran to its end, and no log says under which label the claim is printed")
+    return unverified(
+        f"the base run ended early ({base.status}: {base.reason}), and no log says under which label the claim is printed",
+        try_next="ship logs that print the claimed number",
+    )

@@ -1,0 +1,130 @@
+"""Watch the script's functions: count the calls that matter to a probe, and replay those that were planned.
+
+Two kinds matter. One turns targets into scores, one for each (`mass` measures it); the other turns ids into
+logits, one row for each (`window` measures it). A function is told by what it returned: scores that carry
+the positions of one of its arguments, or a row over the vocabulary for each id of a piece of the stream.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verifier.probe.child import mass, window
+from verifier.probe.child.replay import Forks, OpenCall
+from verifier.probe.child.shadow import AT, PURE, Shadow
+from verifier.probe.child.tape import Tape
+
+COUNTED_CALLS = 20_000
+"""Calls of one function that are written to the tape."""
+RECOGNISED_WITHIN = 400
+"""Calls of a function that are looked at before it is taken to be of neither kind."""
+
+
+@dataclass
+class _Seen:
+    key: str
+    replay: frozenset[int]
+    kind: str = ""
+    argument: int | str | None = None
+    looked: int = 0
+    calls: int = 0
+    """Counted from the call that was recognised, which is number 0."""
+    pure: bool = False
+
+
+class Watching:
+    """Wraps functions; `replays` maps function keys to the numbers of the calls to replay."""
+
+    def __init__(
+        self, tape: Tape, mode: Shadow, vocab_size: int, replays: Mapping[str, Sequence[int]]
+    ) -> None:
+        self._tape = tape
+        self._mode = mode
+        self._vocab_size = vocab_size
+        self._replays = replays
+        self._seen: dict[Any, _Seen] = {}
+        self._forks = Forks()
+        self._in_fork = False
+
+    def watch(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap `function`; the wrapper calls it unchanged and may replay it in a fork first."""
+        code = getattr(function, "__code__", None)
+        if code is None:
+            return function
+        key = f"{code.co_firstlineno}:{getattr(function, '__qualname__', '?')}"
+        seen = self._seen.setdefault(code, _Seen(key, frozenset(self._replays.get(key, ()))))
+
+        @functools.wraps(function)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if seen.argument is not None and not self._in_fork:
+                seen.calls += 1
+                self._count(seen)
+                if seen.calls in seen.replay and self._forks.time_left:
+                    self._replay(seen, OpenCall(function, seen.argument, args, kwargs))
+            out = function(*args, **kwargs)
+            if seen.argument is None and not self._in_fork and seen.looked < RECOGNISED_WITHIN:
+                self._recognise(seen, out, args, kwargs)
+            return out
+
+        return watched
+
+    def _recognise(self, seen: _Seen, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if type(out) is not Tensor or not out.ndim:
+            return
+        seen.looked += 1
+        if AT in out.__dict__:
+            seen.kind, seen.pure = "mass", PURE in out.__dict__
+            seen.argument = self._argument(out.__dict__[AT].reshape(-1), args, kwargs)
+        elif out.ndim >= 2 and out.size(-1) >= self._vocab_size and out.is_floating_point():
+            seen.kind, seen.pure = "window", True
+            seen.argument = self._argument(out.numel() // out.size(-1), args, kwargs)
+        if seen.argument is not None:
+            self._count(seen)
+
+    def _argument(
+        self, wanted: Tensor | int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> int | str | None:
+        """Which argument holds the ids at the positions `wanted`, or any that many ids of the stream."""
+        for key, value in (*enumerate(args), *kwargs.items()):
+            found = self._mode.find(value)
+            if not isinstance(key, int | str) or found is None:
+                continue
+            if isinstance(wanted, int):
+                if found.numel() == wanted:
+                    return key
+                continue
+            known = wanted >= 0
+            if found.numel() == wanted.numel():
+                same = (found.reshape(-1) == wanted) & known
+                if int(same.sum()) * 2 > int(known.sum()):
+                    return key
+        return None
+
+    def _count(self, seen: _Seen) -> None:
+        if seen.calls < COUNTED_CALLS:
+            self._tape.write(
+                "call", site=self._tape.site(), function=seen.key, nth=seen.calls, pure=seen.pure
+            )
+
+    def _replay(self, seen: _Seen, call: OpenCall) -> None:
+        self._tape.flush()
+
+        def measure() -> dict[str, Any]:
+            self._in_fork = True
+            self._mode.mute()
+            with torch.no_grad():
+                if seen.kind == "mass":
+                    return mass.measure(self._mode, call, self._vocab_size)
+                return window.measure(self._mode, call, self._vocab_size)
+
+        answer = self._forks.ask(measure)
+        if answer is not None:
+            name = getattr(call.function, "__qualname__", "?")
+            line = call.function.__code__.co_firstlineno
+            self._tape.write(seen.kind, site=self._tape.site(), function=name, line=line, **answer)
