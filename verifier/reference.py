@@ -25,7 +25,13 @@ TAIL_WINDOW = 3e-4
 """Relative. Evaluators of one tokenizer that drop a tail, first tokens or a batch rest differ by less."""
 
 TRIMMED_TOKENS = 1 << 17
-"""A loader drops the rest of a division by the sequence or batch length: under 0.3% of the stream."""
+"""A loader drops the rest of a division by the sequence or batch length."""
+
+TRIMMED_SHARE = 0.0035
+"""The same as a share of the stream, which bounds it for short ones."""
+
+DEMO_TOKENS, DEMO_BYTES = 41_369, 93_528
+"""Validation targets of `pgolf data build` on CPython 3.11.7, and their bytes."""
 
 
 class Standing(StrEnum):
@@ -83,7 +89,10 @@ class Tokenizer:
 
     def has_full_count(self, val_tokens: int) -> bool:
         """A trimmed count of one of the full exports."""
-        return any(full - TRIMMED_TOKENS <= val_tokens <= full for full in self.full_val_tokens)
+        return any(
+            full - min(TRIMMED_TOKENS, int(TRIMMED_SHARE * full)) <= val_tokens <= full
+            for full in self.full_val_tokens
+        )
 
 
 TOKENIZERS: tuple[Tokenizer, ...] = (
@@ -116,11 +125,21 @@ TOKENIZERS: tuple[Tokenizer, ...] = (
     ),
     Tokenizer("scylla", ("candidate.vocab",), (), (62_364_000,), stock=False),
     Tokenizer("byte260", ("fineweb_pure_byte_260.json",), ("fineweb10B_byte260",), (151_130_891,)),
+    # What `pgolf data build` makes of CPython 3.11.7's standard library: the demonstrations in submissions/.
+    Tokenizer("stdlib-sp1024", (), ("stdlib_sp1024",), (DEMO_TOKENS,), stock=False),
 )
 
 RATIOS: tuple[KnownRatio, ...] = (
     KnownRatio(
         "sp1024", "root evaluator", 2.435914, 2.435989, Standing.RIGHT, ("#42", "#549", "#1019", "#1060")
+    ),
+    KnownRatio(
+        "stdlib-sp1024",
+        "pgolf",
+        DEMO_BYTES / DEMO_TOKENS,
+        DEMO_BYTES / DEMO_TOKENS,
+        Standing.RIGHT,
+        ("submissions/",),
     ),
     KnownRatio("sp1024", "older validation export", 2.442303, 2.442304, Standing.RIGHT, ("#2", "#1085")),
     KnownRatio("sp4096", "root evaluator", 3.319645, 3.319681, Standing.RIGHT, ("#1287", "#1334")),

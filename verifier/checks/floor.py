@@ -11,6 +11,7 @@ from verifier.checks.probe_base import no_base, stage_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.floor import Floor, floor_of_print, floor_of_scores
+from verifier.probe.influence import stage_of
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.scale import SEQ_LEN
@@ -83,10 +84,12 @@ def _one_stream(evidence: Evidence, record: ProbeRecord, run: Run, numbers: int)
     if not floor.broken:
         return replace(passed(_above(run, head, floor), **facts), where=place)
     if sound:
+        stage = stage_of(run.tape, head, run.stream.ids.size)
+        facts["stage"] = stage
         message = (
             f"{floor.gain_bits:,.0f} bits under the floor: {head.label} is {floor.loss_nats:.5f} nats a token on "
             f"the {run.name} stream, whose entropy is {floor.floor_nats:.5f} ({floor.tokens:,} tokens); "
-            f"odds of this from a legal predictor: at most 2^-{floor.gain_bits - math.log2(numbers):,.0f}"
+            f"odds of this from a legal predictor: at most 2^-{floor.gain_bits - math.log2(numbers):,.0f}; stage: {stage}"
         )
         return replace(failed(message, **facts), where=place, replayable=True)
     return warned(

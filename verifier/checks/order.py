@@ -12,15 +12,11 @@ from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.dirty import FlipResult, flip_results, noise_nats
-from verifier.probe.influence import Learning, learned_before_scored
+from verifier.probe.influence import STAGES, Learning, learned_before_scored
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.tapefile import Step
 
-_STAGE = {
-    "before": "adaptation before scoring",
-    "within": "scoring (the scored region is optimised)",
-}
 _RULES = {"before": ("C3", "R-031"), "within": ("C1", "C3", "R-040")}
 
 
@@ -116,7 +112,7 @@ def _outcome(
     step = learning.steps[0]
     kept = learning.weights is not None and learning.weights.same > 0
     facts: dict[str, Json] = {
-        "stage": _STAGE[learning.stage],
+        "stage": STAGES[learning.stage],
         "label": head.label,
         "positions": int(learning.positions.size),
         "scored": scored,
@@ -133,7 +129,7 @@ def _outcome(
     )
     message = (
         f"{learning.positions.size:,} of {scored:,} tokens were learned from before {head.label} scored them: "
-        f"{len(learning.steps)} {step.optimizer} steps, stage: {_STAGE[learning.stage]}"
+        f"{len(learning.steps)} {step.optimizer} steps, stage: {STAGES[learning.stage]}"
     )
     if learning.stage == "before" and kept and learning.weights is not None:
         message += f"; {learning.weights.same} stepped tensors were unchanged when scoring began"

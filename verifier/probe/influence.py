@@ -80,6 +80,19 @@ class Learning:
     """What had become of the stepped weights when the next score after the last step was made."""
 
 
+STAGES = {
+    "before": "adaptation before scoring",
+    "within": "scoring (the scored region is optimised)",
+}
+"""Names of `Learning.stage` in findings."""
+
+
+def stage_of(tape: Tape, reported: Pass, stream_size: int) -> str:
+    """The stage at which `reported` got its gain, as far as the tape tells."""
+    found = {learning.stage for learning in learned_before_scored(tape, reported, stream_size)}
+    return next((STAGES[stage] for stage in ("within", "before") if stage in found), "scoring")
+
+
 def learned_before_scored(tape: Tape, reported: Pass, stream_size: int) -> tuple[Learning, ...]:
     """Steps on losses over positions that `reported` had not scored yet, by stage."""
     committed = reported.committed(stream_size)

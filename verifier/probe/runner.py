@@ -38,6 +38,8 @@ FLIP_AT = (0.53, 0.23)
 FLIP_TOKENS = 96
 SMALL_ALPHABET = 32
 MIN_RUN_SECONDS = 5.0
+SLOW_SHARE = 0.2
+"""Of the time limit: a script whose first run takes longer is compared first and trained last."""
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -62,7 +64,7 @@ def run_probes(
     master = secrets.randbits(63) if seed is None else seed
     if submission.script is None or submission.script.grammar == "none":
         return ProbeRecord(master, "none", (), attempts=("there is no script that can be run",))
-    audit = _Audit(submission, submission.script, master, time.monotonic() + time_limit_seconds, progress)
+    audit = _Audit(submission, submission.script, master, time_limit_seconds, progress)
     return audit.run()
 
 
@@ -70,12 +72,13 @@ class _Audit:
     """The state of one audit: its deadline and the runs made so far."""
 
     def __init__(
-        self, submission: Submission, script: Script, seed: int, deadline: float, progress: Progress
+        self, submission: Submission, script: Script, seed: int, limit_seconds: float, progress: Progress
     ) -> None:
         self._submission = submission
         self._script = script
         self._seed = seed
-        self._deadline = deadline
+        self._limit_seconds = limit_seconds
+        self._deadline = time.monotonic() + limit_seconds
         self._progress = progress
         self._reads = _environment_reads(submission, script)
         self._isolation: Mapping[str, str] = {}
@@ -102,12 +105,15 @@ class _Audit:
             if runs[0].passes:
                 small = replace(scale, iterations=scale.trained_iterations)
                 narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.trained_tokens, (self._seed, 1))
-                rest = self._start(
-                    pool,
-                    vocabulary,
-                    _Planned("small alphabet", narrow, small),
+                compared = (
                     _Planned("flip 2", second, scale),
                     _Planned("uniform again", base, scale, watch=True, replays=self._replays(runs[1])),
+                )
+                trained = _Planned("small alphabet", narrow, small)
+                # The longest run goes first, unless it would take the comparisons' time away.
+                slow = runs[0].seconds > SLOW_SHARE * self._limit_seconds
+                rest = self._start(
+                    pool, vocabulary, *((*compared, trained) if slow else (trained, *compared))
                 )
                 runs += [future.result() for future in rest]
         return ProbeRecord(

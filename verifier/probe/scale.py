@@ -50,7 +50,7 @@ class Scale:
 
 
 AUDIT = Scale("audit", layers=2, iterations=1, tokens=8192, trained_iterations=100, trained_tokens=16384)
-DEEP = Scale("audit-deep", layers=None, iterations=1, tokens=4096, trained_iterations=24, trained_tokens=4096)
+DEEP = Scale("audit-deep", layers=None, iterations=1, tokens=4096, trained_iterations=8, trained_tokens=4096)
 LADDER = (AUDIT, DEEP)
 
 _FIXED: Mapping[str, int] = {
@@ -103,6 +103,9 @@ _AT_MOST: Mapping[str, int] = {
     "PREQUANT_TTT_BATCH_SEQS": 8,
     "TTT_BATCH_SEQS": 8,
     "MUON_BACKEND_STEPS": 5,
+    "GPTQ_CALIB_SAMPLES": 16,
+    "RECUR_START_STEP": 0,
+    "RECURRENCE_START_STEP": 0,
     "ROPE_DIMS": 16,
 }
 _PATHS = ("DATA_PATH", "DATA_DIR", "TOKENIZER_PATH", "VOCAB_SIZE", "RUN_ID", "SEED")

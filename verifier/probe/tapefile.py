@@ -259,6 +259,8 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
         if piece.size != size:
             raise _Damaged(f"event {number} points beyond the recorded scores")
         positions = piece["position"].copy()
+        # Values that were kept are filed under the moment they were made, not the one they were dropped.
+        number = min(number, _whole(raw, "born")) if "born" in raw else number
         if size and (int(positions.min()) < 0 or int(positions.max()) >= stream_size):
             raise _Damaged(f"event {number} scores a position outside the stream")
         return Score(

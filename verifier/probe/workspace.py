@@ -94,6 +94,8 @@ def build(
     shutil.copyfile(vocabulary.path, tokenizers / f"fineweb_{vocabulary.size}_bpe.model")
     val = datasets / "fineweb_val_000000.bin"
     write_shard(val, stream.ids)
+    if _reads_sidecar(folder, script):
+        write_shard(datasets / "fineweb_val_bytes_000000.bin", vocabulary.stream_bytes(stream))
     train = stream.source.draw(TRAIN_TOKENS - 1, tuple(train_seed))
     write_shard(datasets / "fineweb_train_000000.bin", train.ids)
     binaries = tree / BIN
@@ -114,6 +116,16 @@ def build(
         "vocab_size": vocabulary.size,
     }
     (tree / JOB).write_text(json.dumps(job))
+
+
+def _reads_sidecar(folder: Path, script: Script) -> bool:
+    """Whether the script knows of per-token byte counts beside the shards (CaseOps, #1729).
+
+    Only then may the file be there: every other script globs `fineweb_val_*` and would read it as ids.
+    """
+    siblings = [folder / name for name in script.siblings if name.endswith(".py")]
+    texts = [script.source, *(path.read_text(errors="replace") for path in siblings if path.is_file())]
+    return any("val_bytes" in text for text in texts)
 
 
 def _outside(folder: Path):  # type: ignore[no-untyped-def]

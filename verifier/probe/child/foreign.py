@@ -13,13 +13,14 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from verifier.probe.child import attention, dynamo, mamba, optional, programs, triton_stub
+from verifier.probe.child import attention, delta, dynamo, mamba, optional, programs, triton_stub
 
 Builder = Callable[[str], types.ModuleType]
 
 STAND_INS: dict[str, Builder] = {
     "causal_conv1d": mamba.module,
     "causal_conv1d_cuda": mamba.module,
+    "fla": delta.module,
     "flash_attn": attention.module,
     "flash_attn_3": attention.module,
     "flash_attn_interface": attention.module,

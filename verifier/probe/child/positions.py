@@ -1,7 +1,7 @@
 """Which validation positions an array of token ids is made of, found by content.
 
-The audit draws its validation stream at random, so short runs of ids occur once. `k` is chosen such
-that every k-gram of the stream is unique; ids covered by a matching k-gram get the stream position of
+The audit draws its validation stream at random, so short runs of ids occur once. `k` is two more than
+makes every k-gram of the stream unique; ids covered by a matching k-gram get the stream position of
 that k-gram, all others -1. Works for any layout (windows, batches, padding) and any route that the ids
 took (torch, numpy, files, C), which no bookkeeping of tensors does.
 """
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_GRAM = 24
+SPARE = 2
+"""Ids beyond the shortest unique run: ids that meet at the border of two windows must not match by chance."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 Ids = NDArray[np.int64]
@@ -30,8 +32,10 @@ class PositionIndex:
             ordered = hashes[order]
             if ordered.size == 0 or not bool((ordered[1:] == ordered[:-1]).any()):
                 break
-        self.gram = gram
-        self._hashes = ordered
+        self.gram = gram + SPARE
+        hashes = _gram_hashes(stream, self.gram)
+        order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[order]
         self._starts = order.astype(np.int64)
 
     def find(self, ids: Ids) -> Ids | None:

@@ -273,7 +273,7 @@ class Shadow(TorchFunctionMode):
         return (
             out
             if at is None or at.shape != out.shape
-            else ShadowArray.wrap(out, at.numpy(), self.score_array)
+            else ShadowArray.wrap(out, at.numpy(), self.score_array, self._now, PURE in args[0].__dict__)
         )
 
     # ---- where they leave -----------------------------------------------------------------------
@@ -284,9 +284,15 @@ class Shadow(TorchFunctionMode):
             self._score(at, args[0], "read", False)
         return func(*args, **kwargs)
 
-    def score_array(self, at: np.ndarray, values: np.ndarray, how: str) -> None:
+    def _now(self) -> int:
+        return self._tape.count
+
+    def score_array(
+        self, at: np.ndarray, values: np.ndarray, how: str, pure: bool, born: int | None = None
+    ) -> None:
         """The numpy side's way onto the tape."""
-        self._tape.score(at.reshape(-1), np.asarray(values, dtype=np.float64).reshape(-1), how)
+        flat = np.asarray(values, dtype=np.float64).reshape(-1)
+        self._tape.score(at.reshape(-1), flat, how, pure=pure, **({} if born is None else {"born": born}))
 
     def _score(self, at: Any, values: Tensor, how: str, learns: bool, pure: bool = False) -> int:
         pure = pure or PURE in values.__dict__
