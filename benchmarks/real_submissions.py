@@ -1,6 +1,6 @@
 """Audit real pull requests of openai/parameter-golf and print the verdicts as a Markdown table.
 
-    python -m benchmarks.real_submissions --repo CLONE [--only 1430,549] [--reports DIR] [--json FILE]
+    python -m benchmarks.real_submissions --repo CLONE [--only 1430,549] [--reports DIR] [--write README.md]
 
 CLONE is a clone with the pull-request heads (`git fetch origin 'refs/pull/*/head:refs/pull/*/head'`), bare
 or not. Each folder is extracted as it is, audited with the defaults of `pgolf-verify`, and removed.
@@ -96,6 +96,16 @@ def row(entry: Entry, verdict: str, seconds: float, findings: tuple[Finding, ...
     return f"| {entry.name} | {verdict} | {mark} | {seconds:.0f} | {text} |"
 
 
+def between(file: Path, marker: str, text: str) -> None:
+    """Replace what stands between `<!-- marker -->` and `<!-- /marker -->`."""
+    opening, closing = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    before, found, rest = file.read_text().partition(opening)
+    _, ended, after = rest.partition(closing)
+    if not (found and ended):
+        raise SystemExit(f"{file} has no {opening} … {closing} to write into")
+    file.write_text(f"{before}{opening}\n{text}\n{closing}{after}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -107,9 +117,11 @@ def main() -> int:
         "--time-limit", type=float, default=170.0, help="seconds for the probes of each audit"
     )
     parser.add_argument("--seed", type=int, help="the seed of every audit; drawn afresh by default")
+    parser.add_argument("--write", type=Path, help="put the table between the markers of this file")
     chosen = parser.parse_args()
     wanted = [part for part in chosen.only.split(",") if part]
-    print("| submission | verdict | as expected | seconds | evidence |\n|---|---|---|---|---|", flush=True)
+    lines = ["| submission | verdict | as expected | seconds | evidence |", "|---|---|---|---|---|"]
+    print("\n".join(lines), flush=True)
     wrong = 0
     for entry in ENTRIES:
         if wanted and not any(part in f"{entry.name} {entry.folder}" for part in wanted):
@@ -125,13 +137,16 @@ def main() -> int:
             )
             seconds = time.monotonic() - started
         verdict = str(report.verdict.call)
-        print(row(entry, verdict, seconds, report.findings), flush=True)
+        lines.append(row(entry, verdict, seconds, report.findings))
+        print(lines[-1], flush=True)
         wrong += not as_expected(entry, verdict, report.findings)
         if chosen.reports:
             chosen.reports.mkdir(parents=True, exist_ok=True)
             name = "".join(c if c.isalnum() else "-" for c in entry.name).strip("-")
             (chosen.reports / f"{name}.json").write_text(render_json(report, f"{name}.json"))
     print(json.dumps({"not as expected": wrong}), file=sys.stderr)
+    if chosen.write:
+        between(chosen.write, "real submissions", "\n".join(lines))
     return 1 if wrong else 0
 
 
