@@ -104,6 +104,10 @@ def causality_flip(evidence: Evidence) -> Outcome:
             f"p[{first}] moved {effect.largest_nats:.3g} nats when tokens {block.start}..{block.stop - 1} changed: "
             f"{effect.moved.size:,} of {effect.tested:,} scores committed before them moved "
             f"(positions {effect.first}..{effect.last}); two unchanged runs agree to the bit",
+            position=first,
+            moved_nats=effect.largest_nats,
+            moved=int(effect.moved.size),
+            tested=effect.tested,
             noise_nats=0.0,
             **facts,
         ),
