@@ -12,8 +12,7 @@ Cannot see: values that are computed in C, numba or plain Python floats after th
 from __future__ import annotations
 
 import threading
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,17 +21,23 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.overrides import TorchFunctionMode
 
+from verifier.probe.child.attached import (
+    AT,
+    PURE,
+    TERMS,
+    at_of,
+    at_or_unknown,
+    carry_pure,
+    carry_terms,
+    is_mask,
+    map_at,
+    tensors_in,
+)
+from verifier.probe.child.learning import Learning
 from verifier.probe.child.numpy_shadow import ShadowArray
 from verifier.probe.child.positions import PositionIndex
-from verifier.probe.child.tape import Tape, runs
+from verifier.probe.child.tape import MuteTape, Tape, runs
 from verifier.probe.child.uses import stand_in
-
-AT = "_pgolf_at"
-"""Attribute: LongTensor of stream positions, same shape as the tensor, -1 where unknown."""
-PURE = "_pgolf_pure"
-"""Attribute: True while values are what a cross entropy gave, only moved, cast or masked."""
-TERMS = "_pgolf_terms"
-"""Attribute: numbers of the score events that a loss is made of."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -68,7 +73,6 @@ REDUCTIONS = _words(
     scatter_reduce scatter_reduce_ bincount
     """
 )
-WEIGHT_CHECKS = 400
 
 _plain_backward, _plain_grad = torch.autograd.backward, torch.autograd.grad
 
@@ -83,10 +87,7 @@ class Shadow(TorchFunctionMode):
         self._tape = tape
         self._index = index
         self._redirect = redirect
-        self._pending_backward: list[int] = []
-        self._stepped: dict[int, tuple[weakref.ref[Tensor], int]] = {}
-        self._fresh_steps = False
-        self._weight_checks = 0
+        self.learning = Learning(tape)
         self._special: dict[str, Callable[..., Any]] = {
             "cross_entropy": self._cross_entropy,
             "nll_loss": self._cross_entropy,
@@ -147,8 +148,8 @@ class Shadow(TorchFunctionMode):
         out = func(*args, **kwargs)
         index = args[2] if len(args) > 2 else kwargs.get("index")
         source = args[0]
-        if _at(source) is not None:
-            setattr(out, AT, func(_at(source), *args[1:], **kwargs))
+        if at_of(source) is not None:
+            setattr(out, AT, func(at_of(source), *args[1:], **kwargs))
         elif isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
             at = self.find(index)
             if at is not None:
@@ -158,11 +159,11 @@ class Shadow(TorchFunctionMode):
     def _getitem(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
         source, index = args[0], args[1]
-        at = _at(source)
+        at = at_of(source)
         if at is not None:
             if isinstance(out, Tensor):
                 setattr(out, AT, at[index])
-                _carry_pure(source, out)
+                carry_pure(source, out)
             return out
         if isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
             if isinstance(index, tuple) and index and isinstance(index[-1], Tensor):
@@ -172,7 +173,7 @@ class Shadow(TorchFunctionMode):
             elif isinstance(index, Tensor) and out.ndim == index.ndim + 1:
                 self._forward(index)
         if isinstance(out, Tensor) and out.requires_grad:
-            _carry_terms((source,), out)
+            carry_terms((source,), out)
         return out
 
     def _embedding(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -189,10 +190,10 @@ class Shadow(TorchFunctionMode):
     def _propagate(
         self, name: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
     ) -> None:
-        shadowed = [each for each in _tensors(args, kwargs) if AT in each.__dict__]
+        shadowed = [each for each in tensors_in(args, kwargs) if AT in each.__dict__]
         if not shadowed:
             if isinstance(out, Tensor) and out.requires_grad:
-                _carry_terms(_tensors(args, kwargs), out)
+                carry_terms(tensors_in(args, kwargs), out)
             return
         if name in REDUCTIONS:
             self._reduce(name, shadowed, out)
@@ -203,25 +204,25 @@ class Shadow(TorchFunctionMode):
 
     def _reduce(self, name: str, shadowed: list[Tensor], out: Any) -> None:
         learns = isinstance(out, Tensor) and out.requires_grad
-        events = tuple(self._score(_at(each), each, name, learns) for each in shadowed[-1:])
+        events = tuple(self._score(at_of(each), each, name, learns) for each in shadowed[-1:])
         if learns:
             setattr(out, TERMS, events)
 
     def _reshape(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         try:
-            at = func(*_map_at(args), **{key: _map_at(value) for key, value in kwargs.items()})
+            at = func(*map_at(args), **{key: map_at(value) for key, value in kwargs.items()})
         except (RuntimeError, TypeError, ValueError, IndexError):
             return
         if isinstance(out, Tensor) and isinstance(at, Tensor) and at.shape == out.shape:
             setattr(out, AT, at)
-            _carry_pure(args[0], out)
+            carry_pure(args[0], out)
         elif isinstance(out, list | tuple):
             for piece, piece_at in zip(out, at, strict=False):
                 if isinstance(piece, Tensor):
                     setattr(piece, AT, piece_at)
 
     def _elementwise(self, name: str, args: tuple[Any, ...], source: Tensor, out: Tensor) -> None:
-        at = _at(source)
+        at = at_of(source)
         if at is None:
             return
         if at.shape != out.shape:
@@ -235,18 +236,18 @@ class Shadow(TorchFunctionMode):
                 if isinstance(factor, Tensor) and factor.ndim and AT not in factor.__dict__:
                     at = torch.where((factor == 0).expand(out.shape), -1, at)
         elif name == "where" and len(args) == 3:
-            chosen = [_at_or_unknown(each) for each in args[1:]]
+            chosen = [at_or_unknown(each) for each in args[1:]]
             at = torch.where(args[0], chosen[0], chosen[1])
         elif name in ("masked_fill", "masked_fill_") and len(args) > 1:
             at = torch.where(args[1].expand(out.shape), -1, at)
         setattr(out, AT, at)
-        if name in KEEPS_VALUE and (name not in ("mul", "__mul__") or _is_mask(args)):
-            _carry_pure(source, out)
+        if name in KEEPS_VALUE and (name not in ("mul", "__mul__") or is_mask(args)):
+            carry_pure(source, out)
 
     def _setitem(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target, index, value = args
         result = func(*args, **kwargs)
-        new, old = _at(value), _at(target)
+        new, old = at_of(value), at_of(target)
         if new is None and old is None:
             return result
         at = torch.full(target.shape, -1, dtype=torch.int64) if old is None else old.clone()
@@ -255,12 +256,12 @@ class Shadow(TorchFunctionMode):
         elif isinstance(value, int | float) and value == 0:
             at[index] = -1  # blanked out; any other value is a score computed elsewhere, of the same token
         setattr(target, AT, at)
-        _carry_pure(value, target)
+        carry_pure(value, target)
         return result
 
     def _copy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
-        at = _at(args[1]) if len(args) > 1 else None
+        at = at_of(args[1]) if len(args) > 1 else None
         if at is not None and at.numel() == out.numel():
             setattr(out, AT, at.reshape(out.shape))
         elif AT in out.__dict__:
@@ -269,7 +270,7 @@ class Shadow(TorchFunctionMode):
 
     def _numpy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = func(*args, **kwargs)
-        at = _at(args[0])
+        at = at_of(args[0])
         return (
             out
             if at is None or at.shape != out.shape
@@ -279,7 +280,7 @@ class Shadow(TorchFunctionMode):
     # ---- where they leave -----------------------------------------------------------------------
 
     def _readout(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        at = _at(args[0])
+        at = at_of(args[0])
         if at is not None:
             self._score(at, args[0], "read", False)
         return func(*args, **kwargs)
@@ -297,8 +298,7 @@ class Shadow(TorchFunctionMode):
     def _score(self, at: Any, values: Tensor, how: str, learns: bool, pure: bool = False) -> int:
         pure = pure or PURE in values.__dict__
         flat = values.detach().reshape(-1).to(torch.float64)
-        if self._fresh_steps:
-            self._check_weights()
+        self.learning.before_score()
         return self._tape.score(at.reshape(-1).numpy(), flat.numpy(), how, learns=learns, pure=pure)
 
     # ---- learning -------------------------------------------------------------------------------
@@ -315,72 +315,21 @@ class Shadow(TorchFunctionMode):
     def learn(self, loss: Tensor) -> None:
         """Note that gradients of `loss` are about to be taken."""
         terms: tuple[int, ...] = loss.__dict__.get(TERMS, ())
-        at = _at(loss)
+        at = at_of(loss)
         if at is not None and bool((at >= 0).any()):
             terms = (*terms, self._score(at, loss, "backward", True))
         if terms:
-            event = self._tape.write("backward", site=self._tape.site(), terms=list(terms)[-64:])
-            self._pending_backward.append(event)
-
-    def stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Optimizer post-step hook: an event when the step follows a backward over validation tokens."""
-        if not self._pending_backward:
-            return
-        backward, self._pending_backward = self._pending_backward, []
-        params = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        for p in params:
-            self._stepped[id(p)] = (weakref.ref(p), p._version)
-        self._fresh_steps = True
-        self._tape.write(
-            "step",
-            site=self._tape.site(),
-            optimizer=type(optimizer).__name__,
-            tensors=len(params),
-            values=sum(p.numel() for p in params),
-            backward=backward[-64:],
-        )
-
-    def _check_weights(self) -> None:
-        """Say what became of the parameters that were stepped on validation tokens."""
-        self._fresh_steps = False
-        if self._weight_checks >= WEIGHT_CHECKS:
-            return
-        self._weight_checks += 1
-        same = changed = 0
-        for key, (ref, version) in list(self._stepped.items()):
-            param = ref()
-            if param is None:
-                del self._stepped[key]
-            elif param._version == version:
-                same += 1
-            else:
-                changed += 1
-        self._tape.write("weights", site=self._tape.site(), same=same, changed=changed)
+            self.learning.backward(terms)
 
     def mute(self) -> None:
         """Write nothing any more: this process is a copy that will be thrown away."""
-        self._tape = _Mute()
-
-
-class _Mute(Tape):
-    """A tape that keeps nothing."""
-
-    def __init__(self) -> None:
-        pass
-
-    def write(self, kind: str, **fields: Any) -> int:
-        return 0
-
-    def score(self, positions: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
-        return 0
-
-    def site(self) -> int:
-        return 0
+        self._tape = MuteTape()
+        self.learning = Learning(self._tape)
 
 
 def install(mode: Shadow) -> None:
     """Enter the mode here and in every thread that the script starts, and hook learning."""
-    register_optimizer_step_post_hook(mode.stepped)
+    register_optimizer_step_post_hook(mode.learning.stepped)
 
     # These two would leave the mode, and custom backward code must run inside it: they are wrapped instead.
     stand_in(torch.autograd, has_torch_function=lambda _: False)
@@ -406,57 +355,3 @@ def install(mode: Shadow) -> None:
 
     stand_in(threading.Thread, run=run_in_mode)
     mode.__enter__()  # type: ignore[no-untyped-call]
-
-
-def _at(value: Any) -> Tensor | None:
-    return value.__dict__.get(AT) if isinstance(value, Tensor) else None
-
-
-def _carry_pure(source: Any, out: Tensor) -> None:
-    if isinstance(source, Tensor) and PURE in source.__dict__:
-        setattr(out, PURE, True)
-    elif PURE in out.__dict__:
-        delattr(out, PURE)
-
-
-def _is_mask(args: tuple[Any, ...]) -> bool:
-    """Whether a product only keeps or drops values."""
-    factors = [each for each in args if isinstance(each, Tensor) and AT not in each.__dict__]
-    return all(bool(((f == 0) | (f == 1)).all()) for f in factors) and all(
-        isinstance(e, Tensor) for e in args
-    )
-
-
-def _at_or_unknown(value: Any) -> Tensor:
-    at = _at(value)
-    if at is not None:
-        return at
-    return torch.full(getattr(value, "shape", ()), -1, dtype=torch.int64)
-
-
-def _tensors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:
-    for each in (*args, *kwargs.values()) if kwargs else args:
-        if isinstance(each, Tensor):
-            yield each
-        elif isinstance(each, list | tuple):
-            yield from (inner for inner in each if isinstance(inner, Tensor))
-
-
-def _map_at(value: Any) -> Any:
-    """The same arguments with every float tensor replaced by its positions."""
-    if isinstance(value, Tensor):
-        at = _at(value)
-        if at is not None:
-            return at
-        return _at_or_unknown(value) if value.is_floating_point() else value
-    if isinstance(value, list | tuple):
-        return type(value)(_map_at(each) for each in value)
-    return value
-
-
-def _carry_terms(sources: Any, out: Tensor) -> None:
-    terms: tuple[int, ...] = ()
-    for each in sources:
-        terms += each.__dict__.get(TERMS, ()) if isinstance(each, Tensor) else ()
-    if terms:
-        setattr(out, TERMS, terms[-256:])

@@ -88,6 +88,22 @@ class Tape:
         self._scores.close()
 
 
+class MuteTape(Tape):
+    """A tape that keeps nothing, for copies of the process that are thrown away."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def write(self, kind: str, **fields: Any) -> int:
+        return 0
+
+    def score(self, positions: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
+        return 0
+
+    def site(self) -> int:
+        return 0
+
+
 class LineTee(io.TextIOBase):
     """A text stream that passes everything on and puts whole lines on the tape."""
 

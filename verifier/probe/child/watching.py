@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from verifier.probe.child import mass, window
+from verifier.probe.child.attached import AT, PURE
 from verifier.probe.child.replay import Forks, OpenCall
-from verifier.probe.child.shadow import AT, PURE, Shadow
+from verifier.probe.child.shadow import Shadow
 from verifier.probe.child.tape import Tape
 
 COUNTED_CALLS = 20_000

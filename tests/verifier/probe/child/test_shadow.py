@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tests.verifier.probe.child.whole import SOURCE, TARGETS, VOCAB
+from verifier.probe.child.attached import AT, PURE
 from verifier.probe.child.positions import PositionIndex
-from verifier.probe.child.shadow import AT, PURE, Shadow
+from verifier.probe.child.shadow import Shadow
 from verifier.probe.child.tape import Tape
 from verifier.probe.tapefile import Backward, Score, Step, Weights, read_tape
 from verifier.probe.tapefile import Tape as Read
@@ -49,7 +50,7 @@ class Recorder:
 def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     made = Recorder(tmp_path)
     monkeypatch.setattr(torch.autograd, "has_torch_function", lambda _: False)  # as `install` does
-    hook = register_optimizer_step_post_hook(made.mode.stepped)
+    hook = register_optimizer_step_post_hook(made.mode.learning.stepped)
     with made.mode:
         yield made
     hook.remove()
