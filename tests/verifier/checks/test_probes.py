@@ -279,6 +279,12 @@ def test_a_normalised_function_beside_the_one_that_scored_proves_nothing() -> No
     assert states("C2-mass", with_mass(1.0)) == [State.UNVERIFIED]
 
 
+def test_scores_that_were_changed_here_and_there_are_not_the_function_s() -> None:
+    """A loss clamped from above: half of the replayed scores are what was committed."""
+    clamped = ((699, float(LOSSES[699]) + 0.02), *HERE)
+    assert states("C2-mass", with_mass(1.0, samples=clamped)) == [State.UNVERIFIED]
+
+
 def test_a_part_of_the_vocabulary_is_no_pass() -> None:
     assert states("C2-mass", with_mass(0.6, samples=HERE, tried=500)) == [State.UNVERIFIED]
 
