@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
@@ -55,7 +57,7 @@ def probability_mass(evidence: Evidence) -> Outcome:
         return unverified("the run that calls scoring functions again did not reach a reconciled number")
     tests = [test for test in run.tape.of(MassTest) if test.tried]
     for test in sorted(tests, key=lambda test: -test.highest):
-        confirmed = _confirmed(run, head, test)
+        confirmed = _confirmed(head, test)
         if confirmed is not None:
             return _broken(evidence, run, head, test, confirmed)
     pure = sum(score.pure for score in head.scores)
@@ -69,7 +71,7 @@ def probability_mass(evidence: Evidence) -> Outcome:
         )  # fmt: skip
     facts = [_facts(test) for test in tests]
     # A function proves something about the reported number only when its scores are those that were committed.
-    behind = [test for test in tests if _is_behind(run, head, test)]
+    behind = [test for test in tests if _is_behind(head, test)]
     whole = [test for test in behind if test.tried == test.vocab]
     if whole and len(whole) == len(behind) and max(test.highest for test in whole) <= OVER_ONE:
         low = min(test.lowest for test in whole)
@@ -93,24 +95,25 @@ def probability_mass(evidence: Evidence) -> Outcome:
     )
 
 
-def _confirmed(run: Run, head: Pass, test: MassTest) -> Witness | None:
+def _confirmed(head: Pass, test: MassTest) -> Witness | None:
     """A witness whose replayed score is one that the reported pass committed."""
-    committed = head.committed(run.stream.ids.size)
     for witness in sorted(test.witnesses, key=lambda witness: -witness.total):
-        if witness.total <= OVER_ONE or not 0 < witness.position < committed.values.size:
-            continue
-        if abs(committed.values[witness.position] - witness.realised_nats) <= SAME_SCORE:
+        if witness.total > OVER_ONE and _committed(head, witness.position, witness.realised_nats):
             return witness
     return None
 
 
-def _is_behind(run: Run, head: Pass, test: MassTest) -> bool:
-    """Whether the sampled scores of the test are what the reported pass committed: all, for some may be left alone."""
-    values = head.committed(run.stream.ids.size).values
-    return bool(test.samples) and all(
-        0 < position < values.size and abs(values[position] - nats) <= SAME_SCORE
-        for position, nats in test.samples
+def _committed(head: Pass, position: int, nats: float) -> bool:
+    """Whether the reported mean holds this score of this position; a repeated tail has several."""
+    return any(
+        bool((np.abs(score.values[score.positions == position] - nats) <= SAME_SCORE).any())
+        for score in head.scores
     )
+
+
+def _is_behind(head: Pass, test: MassTest) -> bool:
+    """Whether the sampled scores of the test are what the reported pass committed: all, for some may be left alone."""
+    return bool(test.samples) and all(_committed(head, position, nats) for position, nats in test.samples)
 
 
 def _broken(evidence: Evidence, run: Run, head: Pass, test: MassTest, witness: Witness) -> Outcome:

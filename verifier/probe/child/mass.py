@@ -63,7 +63,8 @@ def measure(mode: Shadow, call: OpenCall, vocab_size: int) -> dict[str, Any]:
         ],
     }
     # Sliding windows commit their last part: a counterexample there is one for the reported score.
-    late = total * (torch.arange(total.numel()) >= total.numel() * 3 // 4)
+    width = targets.size(-1) if targets.ndim else 1
+    late = total * (torch.arange(total.numel()) % width >= width * 3 // 4)
     ranked = late if bool((late > OVER_ONE).any()) else total
     worst = torch.topk(ranked, min(WITNESSES, total.numel())).indices.tolist()
     end = Deadline(0.4)
