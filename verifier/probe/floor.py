@@ -81,12 +81,14 @@ def floor_of_print(reported: Pass, stream: Stream, numbers: int, repeats: int, d
     """
     tokens = max(stream.targets - dropped, 1)
     rounded = reported.loss_nats + 0.5 * 10.0**-reported.loss_digits + FLOAT32_SCORE
-    gain = tokens * (stream.entropy_nats - rounded) / math.log(2)
+    nats = stream.code_length_nats()[1:]
+    # The dropped positions are taken to be the dearest, so what is left of the entropy is not too much.
+    left_nats = float(nats.sum()) - (stream.targets - tokens) * float(nats.max())
     return Floor(
-        gain_bits=gain,
+        gain_bits=(left_nats - tokens * rounded) / math.log(2),
         threshold_bits=threshold_bits(numbers, repeats),
         tokens=tokens,
-        floor_nats=stream.entropy_nats,
+        floor_nats=left_nats / tokens,
         loss_nats=reported.loss_nats,
         once_each=False,
     )
