@@ -235,7 +235,7 @@ def _log_pairs(submission: Submission) -> Iterator[_Pair]:
                 bpb_digits=metric.bpb_digits,
             )
             if implied is not None:
-                on_claim = log in claimed and (metric.label in labels or not labels)
+                on_claim = log in claimed and metric.label in labels
                 where = at(log, metric.line, metric.label)
                 yield _Pair(metric.label, implied, where, tokenizer, on_claim, named is not None, log)
 

@@ -132,5 +132,5 @@ def _doubled_paths(submission: Submission) -> Iterator[Outcome]:
     doubled = [(text, where) for text, where in places if "datasets/datasets" in text]
     if doubled:
         text, where = doubled[0]
-        message = f"doubled path {text!r}: a local build, whose split the logs do not show"
+        message = f"path {text!r}, as local builds have; the logs do not show their split"
         yield replace(warned(message, where), rules=("R-021",))

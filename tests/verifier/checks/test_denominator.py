@@ -207,3 +207,8 @@ def test_a_tokenizer_is_known_by_the_length_of_its_stream(tokens, name):
 
 def test_digits_of_a_json_number():
     assert [printed_digits(x) for x in (1.08, 1.0611, 1.06107587, 1, 1e-7)] == [2, 4, 8, 0, 0]
+
+
+def test_a_wrong_constant_without_a_claim_does_not_fail():
+    sub = submission([log(metrics=[metric(1.0097788, DOUBLE_SPACE)], val_tokens=40_540_160)], None)
+    assert states(B1, sub) == [State.WARN]
