@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.markers import write_between
 from verifier.audit import audit
 from verifier.finding import Finding, State
 from verifier.report.json import render_json
@@ -96,16 +97,6 @@ def row(entry: Entry, verdict: str, seconds: float, findings: tuple[Finding, ...
     return f"| {entry.name} | {verdict} | {mark} | {seconds:.0f} | {text} |"
 
 
-def between(file: Path, marker: str, text: str) -> None:
-    """Replace what stands between `<!-- marker -->` and `<!-- /marker -->`."""
-    opening, closing = f"<!-- {marker} -->", f"<!-- /{marker} -->"
-    before, found, rest = file.read_text().partition(opening)
-    _, ended, after = rest.partition(closing)
-    if not (found and ended):
-        raise SystemExit(f"{file} has no {opening} … {closing} to write into")
-    file.write_text(f"{before}{opening}\n{text}\n{closing}{after}")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -146,7 +137,7 @@ def main() -> int:
             (chosen.reports / f"{name}.json").write_text(render_json(report, f"{name}.json"))
     print(json.dumps({"not as expected": wrong}), file=sys.stderr)
     if chosen.write:
-        between(chosen.write, "real submissions", "\n".join(lines))
+        write_between(chosen.write, "real submissions", "\n".join(lines))
     return 1 if wrong else 0
 
 

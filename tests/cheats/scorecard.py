@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.markers import write_between
 from tests.cheats.corpus import Entry, write_folder
 from tests.cheats.mutants import ENTRIES
 from verifier.audit import audit
@@ -32,7 +33,8 @@ PROBE_CHECKS = (
     "V1-calibration",
     "B3-bytes",
 )
-BEGIN, END = "<!-- kill matrix -->", "<!-- /kill matrix -->"
+MARKER = "kill matrix"
+BEGIN, END = f"<!-- {MARKER} -->", f"<!-- /{MARKER} -->"
 _MARKS = {State.FAIL: "**FAIL**", State.WARN: "WARN", State.UNVERIFIED: "?", State.ERROR: "ERROR"}
 
 
@@ -133,11 +135,7 @@ def matrix(rows: Sequence[Row]) -> str:
 
 def write_between_markers(path: Path, text: str) -> None:
     """Replace what stands between the markers; raise ValueError when the file has none."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no {BEGIN} … {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    write_between(path, MARKER, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
