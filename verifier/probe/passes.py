@@ -49,7 +49,7 @@ class Pass:
 
     @property
     def first_event(self) -> int:
-        return self.scores[0].number if self.scores else self.printed
+        return min((int(s.order.min()) for s in self.scores if s.order.size), default=self.printed)
 
     @property
     def last_event(self) -> int:
@@ -65,7 +65,7 @@ class Pass:
             # Later events first, and within an event later entries first, so the first commit stays.
             at = score.positions[::-1]
             values[at] = score.values[::-1]
-            order[at] = score.number
+            order[at] = score.order[::-1]
             sites[at] = score.site
             np.add.at(times, at, 1)
         return Committed(values, order, sites, times)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from verifier.finding import Where
 from verifier.submission import Script
 
-RECORD = np.dtype([("position", "<i4"), ("value", "<f8")])
+RECORD = np.dtype([("position", "<i4"), ("moment", "<i4"), ("value", "<f8")])
 MAX_EVENTS = 400_000
 MAX_LINE = 1 << 20
 MAX_SCORES = 40_000_000
@@ -49,6 +49,17 @@ class Score:
     """Entries of the reduced tensor, those without a known position included."""
     pure: bool = False
     """True when the values are what a cross entropy gave, only moved, cast or masked."""
+    moments: NDArray[np.int32] | None = None
+    """For each value, the number of the next event when it was computed; None: all with this event."""
+    picked: int = 0
+    """How many of the values are the better of several for the same token."""
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """When each value was fixed: it may have been kept for long before it was summed."""
+        if self.moments is None:
+            return np.full(self.positions.size, self.number, dtype=np.int64)
+        return np.minimum(self.moments.astype(np.int64), self.number)
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,19 @@ class Weights:
     site: int
     same: int
     changed: int
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The better of two scores of the same tokens was taken."""
+
+    number: int
+    site: int
+    how: str
+    positions: int
+    """Where the two differed."""
+    pairs: tuple[tuple[int, float, float], ...]
+    """Some positions with both scores."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +200,7 @@ class Call:
     """True when its scores are what a cross entropy gave."""
 
 
-Event = Score | Backward | Step | Forward | Weights | Print | Open | Call | MassTest | WindowTest
+Event = Score | Backward | Step | Forward | Weights | Pick | Print | Open | Call | MassTest | WindowTest
 
 
 @dataclass(frozen=True)
@@ -265,7 +289,7 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
             raise _Damaged(f"event {number} scores a position outside the stream")
         return Score(
             number, site, str(raw.get("how"))[:80], positions, piece["value"].copy(), bool(raw.get("learns")),
-            _whole(raw, "all"), bool(raw.get("pure")),
+            _whole(raw, "all"), bool(raw.get("pure")), piece["moment"].copy(), _whole({"picked": 0, **raw}, "picked"),
         )  # fmt: skip
     if kind == "backward":
         return Backward(number, site, _numbers(raw, "terms"))
@@ -281,6 +305,9 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
         return Forward(number, site, tuple((r[0], r[1]) for r in ranges))
     if kind == "weights":
         return Weights(number, site, _whole(raw, "same"), _whole(raw, "changed"))
+    if kind == "pick":
+        pairs = [_pair(each, number) for each in _list(raw, "pairs", 64)]
+        return Pick(number, site, str(raw.get("how"))[:80], _whole(raw, "n"), tuple(pairs))
     if kind == "call":
         return Call(number, site, str(raw.get("function"))[:200], _whole(raw, "nth"), bool(raw.get("pure")))
     if kind == "mass":
@@ -320,6 +347,13 @@ def _mass(number: int, site: int, raw: dict[str, Any]) -> MassTest:
         witnesses=tuple(witnesses),
         samples=tuple(samples),
     )
+
+
+def _pair(value: Any, number: int) -> tuple[int, float, float]:
+    if not isinstance(value, list) or len(value) != 3:
+        raise _Damaged(f"event {number} has a malformed pair of scores")
+    named = dict(zip(("position", "one", "other"), value, strict=True))
+    return _whole(named, "position"), _real(named, "one"), _real(named, "other")
 
 
 def _window(number: int, site: int, raw: dict[str, Any]) -> WindowTest:

@@ -354,6 +354,35 @@ def test_validation_tokens_in_the_training_of_the_longer_run_warn() -> None:
 # ---- C4, B3, N1 ---------------------------------------------------------------------------------
 
 
+def lowest_of_passes(picked: int, noted: bool = True) -> ProbeRecord:
+    def score(drawn: Stream, losses: np.ndarray) -> TapeBuilder:
+        made = TapeBuilder()
+        if noted:
+            made.pick((7, 6.95, 6.91), (9, 6.90, 6.97))
+        positions = range(1, drawn.ids.size)
+        made.score(positions, losses[1:], pure=False, picked=picked)
+        made.print(float(losses[1:].mean()), bpb_of(drawn, float(losses[1:].mean())))
+        return made
+
+    return audit(score)
+
+
+def test_the_lower_of_two_scores_fails() -> None:
+    (found,) = outcomes("C4-pick", lowest_of_passes(TARGETS))
+    assert found.state is State.FAIL
+    assert found.replayable
+    assert found.evidence["position"] == 7
+    assert "6.910000 was kept" in found.message
+
+
+def test_a_minimum_that_is_not_reported_passes() -> None:
+    assert states("C4-pick", lowest_of_passes(0)) == [State.PASS]
+
+
+def test_a_minimum_of_equal_scores_passes() -> None:
+    assert states("C4-pick", lowest_of_passes(TARGETS, noted=False)) == [State.PASS]
+
+
 def parts(*pieces: range) -> Score:
     def score(drawn: Stream, losses: np.ndarray) -> TapeBuilder:
         made = TapeBuilder()

@@ -18,6 +18,7 @@ from verifier.probe.tapefile import (
     Forward,
     Frame,
     MassTest,
+    Pick,
     Print,
     Score,
     Step,
@@ -79,6 +80,9 @@ class TapeBuilder:
 
     def weights(self, same: int, changed: int) -> None:
         self.events.append(Weights(self.next, 0, same, changed))
+
+    def pick(self, *pairs: tuple[int, float, float], site: int = 4) -> None:
+        self.events.append(Pick(self.next, site, "minimum", len(pairs), pairs))
 
     def forward(self, start: int, stop: int, site: int = 3) -> None:
         self.events.append(Forward(self.next, site, ((start, stop),)))

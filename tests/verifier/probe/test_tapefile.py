@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from verifier.probe.tapefile import Call, Forward, MassTest, Print, Score, WindowTest, read_tape
+from verifier.probe.tapefile import Call, Forward, MassTest, Pick, Print, Score, WindowTest, read_tape
 
 SIZE = 100
 FOLDER = settings(
@@ -21,7 +21,9 @@ FOLDER = settings(
 
 def write(folder: Path, events: list[Any] | bytes, scores: list[tuple[int, float]] | bytes = b"") -> Path:
     lines = events if isinstance(events, bytes) else "".join(f"{json.dumps(e)}\n" for e in events).encode()
-    packed = scores if isinstance(scores, bytes) else b"".join(struct.pack("<id", p, v) for p, v in scores)
+    packed = (
+        scores if isinstance(scores, bytes) else b"".join(struct.pack("<iid", p, 1, v) for p, v in scores)
+    )
     (folder / "tape.jsonl").write_bytes(lines)
     (folder / "scores.bin").write_bytes(packed)
     return folder
@@ -55,13 +57,16 @@ def test_a_good_tape(tmp_path: Path) -> None:
          "samples": [[5, 1.5]]},
         {"k": "window", "i": 6, "site": 0, "function": "f", "line": 3, "tried": 9, "noise": 0.0, "moved": 1,
          "witnesses": [{"position": 5, "changed_from": 6, "change": 0.1, "realised_nats": 1.5}]},
-        {"k": "end", "i": 7, "status": "finished", "uses": {"device": 2}},
+        {"k": "pick", "i": 7, "site": 0, "how": "minimum", "n": 1, "pairs": [[5, 1.5, 1.25]]},
+        {"k": "end", "i": 8, "status": "finished", "uses": {"device": 2}},
     ]  # fmt: skip
     tape = read_tape(write(tmp_path, events, GOOD), SIZE)
     assert tape.damage is None
-    kinds = [Score, Forward, Call, Print, MassTest, WindowTest]
+    kinds = [Score, Forward, Call, Print, MassTest, WindowTest, Pick]
     assert [type(event) for event in tape.events] == kinds
     assert tape.events[0].values.tolist() == [1.5, 2.5]
+    assert tape.events[0].order.tolist() == [1, 1]
+    assert tape.events[6].pairs == ((5, 1.5, 1.25),)
     assert tape.events[4].witnesses[0].total == 1.2
     assert tape.events[4].samples == ((5, 1.5),)
     assert tape.events[5].witnesses[0].changed_from == 6

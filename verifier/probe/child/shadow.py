@@ -35,6 +35,7 @@ from verifier.probe.child.attached import (
 )
 from verifier.probe.child.learning import Learning
 from verifier.probe.child.numpy_shadow import ShadowArray
+from verifier.probe.child.places import both_picked, merged, position, same_positions, stamped
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.tape import MuteTape, Tape, runs
 from verifier.probe.child.uses import stand_in
@@ -67,6 +68,9 @@ MIXING = _words(
     storage_offset is_contiguous normal_ uniform_ random_
     """
 )
+PICKS = _words("minimum fmin")
+LOWEST = _words("min amin")
+PAIRS_SHOWN = 8
 REDUCTIONS = _words(
     """
     sum mean nansum nanmean dot vdot inner index_add index_add_ scatter_add scatter_add_
@@ -128,9 +132,14 @@ class Shadow(TorchFunctionMode):
         found = self._index.find(ids.detach().reshape(-1).to(torch.int64).numpy())
         return None if found is None else torch.from_numpy(found).view(ids.shape)
 
+    def _born(self, ids: Any) -> Tensor | None:
+        """Places of values that are computed now from the targets `ids`."""
+        found = self.find(ids)
+        return None if found is None else stamped(found, self._tape.count)
+
     def _cross_entropy(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target = args[1] if len(args) > 1 else kwargs.get("target")
-        at = self.find(target)
+        at = self._born(target)
         out = func(*args, **kwargs)
         if at is None:
             return out
@@ -151,7 +160,7 @@ class Shadow(TorchFunctionMode):
         if at_of(source) is not None:
             setattr(out, AT, func(at_of(source), *args[1:], **kwargs))
         elif isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
-            at = self.find(index)
+            at = self._born(index)
             if at is not None:
                 setattr(out, AT, at)
         return out
@@ -167,7 +176,7 @@ class Shadow(TorchFunctionMode):
             return out
         if isinstance(source, Tensor) and source.ndim >= 2 and source.is_floating_point():
             if isinstance(index, tuple) and index and isinstance(index[-1], Tensor):
-                found = self.find(index[-1])
+                found = self._born(index[-1])
                 if found is not None and out.shape == found.shape:
                     setattr(out, AT, found)
             elif isinstance(index, Tensor) and out.ndim == index.ndim + 1:
@@ -197,10 +206,12 @@ class Shadow(TorchFunctionMode):
             return
         if name in REDUCTIONS:
             self._reduce(name, shadowed, out)
+        elif name in LOWEST:
+            self._lowest(name, shadowed, args, kwargs, out)
         elif name in SHAPE_OPS:
             self._reshape(func, args, kwargs, out)
         elif isinstance(out, Tensor) and not out.is_complex() and out.dtype != torch.bool:
-            self._elementwise(name, args, shadowed[0], out)
+            self._elementwise(name, args, shadowed, out)
 
     def _reduce(self, name: str, shadowed: list[Tensor], out: Any) -> None:
         learns = isinstance(out, Tensor) and out.requires_grad
@@ -221,15 +232,13 @@ class Shadow(TorchFunctionMode):
                 if isinstance(piece, Tensor):
                     setattr(piece, AT, piece_at)
 
-    def _elementwise(self, name: str, args: tuple[Any, ...], source: Tensor, out: Tensor) -> None:
-        at = at_of(source)
-        if at is None:
+    def _elementwise(self, name: str, args: tuple[Any, ...], sources: list[Tensor], out: Tensor) -> None:
+        spread = [at for at in (_expanded(at_of(source), out.shape) for source in sources) if at is not None]
+        if not spread:
             return
-        if at.shape != out.shape:
-            try:
-                at = at.expand(out.shape)
-            except RuntimeError:
-                return
+        at = spread[0]
+        for source, other in zip(sources[1:], spread[1:], strict=False):
+            at = self._better(name, at, other, sources[0], source) if name in PICKS else merged(at, other)
         if name in ("mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply"):
             # A mask: values multiplied by zero are left out of what follows.
             for factor in args:
@@ -240,9 +249,47 @@ class Shadow(TorchFunctionMode):
             at = torch.where(args[0], chosen[0], chosen[1])
         elif name in ("masked_fill", "masked_fill_") and len(args) > 1:
             at = torch.where(args[1].expand(out.shape), -1, at)
-        setattr(out, AT, at)
-        if name in KEEPS_VALUE and (name not in ("mul", "__mul__") or is_mask(args)):
-            carry_pure(source, out)
+        kept = name in KEEPS_VALUE and (name not in ("mul", "__mul__") or is_mask(args))
+        setattr(out, AT, at if kept else stamped(at, self._tape.count))
+        if kept:
+            carry_pure(sources[0], out)
+
+    def _better(self, how: str, at: Tensor, other_at: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        """Places of the better of two scores; the tape is told where both are of the same tokens."""
+        if not same_positions(at, other_at):
+            return merged(at, other_at)
+        both = (at >= 0) & (other_at >= 0)
+        values = (each.detach().expand(at.shape)[both].numpy() for each in (one, other))
+        self.note_pick(how, position(at)[both].numpy(), *values)
+        return both_picked(at, other_at)
+
+    def note_pick(self, how: str, positions: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
+        """The better of two scores of the same tokens was taken: say where, and show some pairs that differ."""
+        differ = np.flatnonzero(np.isfinite(one) & np.isfinite(other) & (one != other))
+        if differ.size:
+            pairs = [[int(positions[i]), float(one[i]), float(other[i])] for i in differ[:PAIRS_SHOWN]]
+            self._tape.write("pick", site=self._tape.site(), how=how, n=int(differ.size), pairs=pairs)
+
+    def _lowest(
+        self, name: str, shadowed: list[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+    ) -> None:
+        """The smallest along a dimension of stacked scores of the same tokens."""
+        values = out if isinstance(out, Tensor) else getattr(out, "values", None)
+        dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        if isinstance(dim, Tensor) and isinstance(values, Tensor) and len(shadowed) > 1:
+            self._elementwise("minimum", args, shadowed, values)
+            return
+        at = at_of(shadowed[0])
+        if not isinstance(dim, int) or not isinstance(values, Tensor) or at is None or at.ndim < 2:
+            return
+        rows, scores = at.unbind(dim), shadowed[0].detach().unbind(dim)
+        found, lowest = rows[0], scores[0]
+        for row, score in zip(rows[1:], scores[1:], strict=True):
+            found = self._better(name, found, row, lowest, score)
+            lowest = torch.minimum(lowest, score)
+        found = found.unsqueeze(dim) if values.ndim == at.ndim else found
+        if found.shape == values.shape:
+            setattr(values, AT, stamped(found, self._tape.count))
 
     def _setitem(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         target, index, value = args
@@ -274,7 +321,7 @@ class Shadow(TorchFunctionMode):
         return (
             out
             if at is None or at.shape != out.shape
-            else ShadowArray.wrap(out, at.numpy(), self.score_array, self._now, PURE in args[0].__dict__)
+            else ShadowArray.wrap(out, at.numpy(), self, PURE in args[0].__dict__)
         )
 
     # ---- where they leave -----------------------------------------------------------------------
@@ -285,13 +332,14 @@ class Shadow(TorchFunctionMode):
             self._score(at, args[0], "read", False)
         return func(*args, **kwargs)
 
-    def _now(self) -> int:
+    def now(self) -> int:
+        """The number that the next event will have."""
         return self._tape.count
 
     def score_array(
         self, at: np.ndarray, values: np.ndarray, how: str, pure: bool, born: int | None = None
     ) -> None:
-        """The numpy side's way onto the tape."""
+        """The numpy side's way onto the tape; `born` is the event number to file the values under."""
         flat = np.asarray(values, dtype=np.float64).reshape(-1)
         self._tape.score(at.reshape(-1), flat, how, pure=pure, **({} if born is None else {"born": born}))
 
@@ -325,6 +373,15 @@ class Shadow(TorchFunctionMode):
         """Write nothing any more: this process is a copy that will be thrown away."""
         self._tape = MuteTape()
         self.learning = Learning(self._tape)
+
+
+def _expanded(at: Tensor | None, shape: torch.Size) -> Tensor | None:
+    if at is None or at.shape == shape:
+        return at
+    try:
+        return at.expand(shape)
+    except RuntimeError:
+        return None
 
 
 def install(mode: Shadow) -> None:

@@ -1,13 +1,15 @@
 """The tape: what happened in the child, in order, written so that the parent can check it.
 
-Two append-only files: `tape.jsonl`, one JSON object an event, and `scores.bin`, the positions (int32)
-and values (float64) of score events, interleaved as records of 12 bytes. Both are flushed as they grow,
-so a run that is killed leaves what it had done.
+Two append-only files: `tape.jsonl`, one JSON object an event, and `scores.bin`, the positions (int32),
+moments (int32: the number of the next event when the value was computed) and values (float64) of score
+events, interleaved as records of 16 bytes. Both are flushed as they grow, so a run that is killed leaves
+what it had done.
 
 Events (`k`): `score` (values per position left a computation: reduced, read out or learned from),
 `backward` (with the score events in the loss), `step` (an optimizer stepped after such a backward),
 `forward` (validation ids entered an embedding), `open` (a data file was opened), `print` (a line of
-output), `weights` (stepped parameters were seen again, changed or not), `end`.
+output), `weights` (stepped parameters were seen again, changed or not), `pick` (the better of two scores
+of the same tokens was taken), `end`.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from typing import Any
 
 import numpy as np
 
-RECORD = np.dtype([("position", "<i4"), ("value", "<f8")])
+from verifier.probe.child.places import is_picked, moment, position
+
+RECORD = np.dtype([("position", "<i4"), ("moment", "<i4"), ("value", "<f8")])
 MAX_FRAMES = 12
 
 
@@ -44,12 +48,17 @@ class Tape:
         self._events.write(json.dumps({"k": kind, "i": number, **fields}, separators=(",", ":")) + "\n")
         return number
 
-    def score(self, positions: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
-        """Append a score event: `values` (nats, float64) belong to stream `positions`."""
-        keep = positions >= 0
-        records = np.empty(int(keep.sum()), dtype=RECORD)
-        records["position"] = positions[keep]
+    def score(self, places: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
+        """Append a score event: `values` (nats, float64) belong to `places` (see `places.py`)."""
+        keep = places >= 0
+        known = places[keep]
+        records = np.empty(known.size, dtype=RECORD)
+        records["position"] = position(known)
+        records["moment"] = moment(known)
         records["value"] = values[keep]
+        better = int(is_picked(known).sum())
+        if better:
+            fields["picked"] = better
         self._scores.write(records.tobytes())
         offset, self._written = self._written, self._written + records.size
         return self.write(
@@ -57,7 +66,7 @@ class Tape:
             how=how,
             off=offset,
             n=int(records.size),
-            all=int(positions.size),
+            all=int(places.size),
             site=self.site(),
             **fields,
         )
@@ -97,7 +106,7 @@ class MuteTape(Tape):
     def write(self, kind: str, **fields: Any) -> int:
         return 0
 
-    def score(self, positions: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
+    def score(self, places: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
         return 0
 
     def site(self) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from verifier.probe.child import mass, window
 from verifier.probe.child.attached import AT, PURE
+from verifier.probe.child.places import position
 from verifier.probe.child.replay import Forks, OpenCall
 from verifier.probe.child.shadow import Shadow
 from verifier.probe.child.tape import Tape
@@ -81,7 +82,7 @@ class Watching:
         seen.looked += 1
         if AT in out.__dict__:
             seen.kind, seen.pure = "mass", PURE in out.__dict__
-            seen.argument = self._argument(out.__dict__[AT].reshape(-1), args, kwargs)
+            seen.argument = self._argument(position(out.__dict__[AT]).reshape(-1), args, kwargs)
         elif out.ndim >= 2 and out.size(-1) >= self._vocab_size and out.is_floating_point():
             seen.kind, seen.pure = "window", True
             seen.argument = self._argument(out.numel() // out.size(-1), args, kwargs)

@@ -18,7 +18,7 @@ from verifier.probe.child.attached import AT, PURE
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.shadow import Shadow
 from verifier.probe.child.tape import Tape
-from verifier.probe.tapefile import Backward, Score, Step, Weights, read_tape
+from verifier.probe.tapefile import Backward, Pick, Score, Step, Weights, read_tape
 from verifier.probe.tapefile import Tape as Read
 
 IDS = torch.from_numpy(SOURCE.draw(TARGETS, (4,)).ids.astype(np.int64))
@@ -178,6 +178,65 @@ def test_ids_from_elsewhere_are_no_scores(recorder: Recorder) -> None:
     other[: B * T] = other.flip(0)
     F.cross_entropy(logits.flatten(0, 1), other, reduction="none").sum()
     assert all(score.positions.size <= 8 for score in recorder.scores())
+
+
+@pytest.mark.parametrize("lowest", [
+    lambda one, other: torch.minimum(one, other),
+    lambda one, other: torch.stack([one, other]).min(dim=0).values,
+    lambda one, other: torch.stack([one, other]).amin(dim=0),
+    lambda one, other: np.minimum(one.numpy(), other.numpy()),
+])  # fmt: skip
+def test_the_better_of_two_scores_is_noted(
+    lowest: Callable[[Tensor, Tensor], Any], recorder: Recorder
+) -> None:
+    one = nats()
+    lowest(one, one + 0.25 * (torch.arange(T) % 2) - 0.125).sum()
+    tape = recorder.read()
+    (score,), (pick,) = tape.of(Score), tape.of(Pick)
+    assert score.picked == B * T
+    assert score.positions.tolist() == POSITIONS.reshape(-1).tolist()
+    assert pick.positions == B * T
+    position, first, second = pick.pairs[1]
+    assert position == 2
+    assert second - first == pytest.approx(0.125, abs=1e-6)
+
+
+@pytest.mark.parametrize("legal", [
+    lambda x: torch.minimum(x, torch.full_like(x, 3.0)),
+    lambda x: torch.minimum(x[:2], x[2:]),
+    lambda x: x.clamp(max=3.0),
+    lambda x: torch.where(torch.arange(T) % 2 == 0, x, x + 0.1),
+    lambda x: torch.minimum(x, x.clone()),
+])  # fmt: skip
+def test_what_only_looks_like_a_pick_is_none(legal: Callable[[Tensor], Tensor], recorder: Recorder) -> None:
+    legal(nats()).sum()
+    assert recorder.read().of(Pick) == []
+
+
+def test_scores_kept_in_an_array_are_fixed_when_they_were_computed(recorder: Recorder) -> None:
+    kept = torch.zeros(B * T)
+    parts = []
+    for row in range(B):
+        each = nats()[row]
+        kept[row * T : (row + 1) * T] = each
+        parts.append(each)
+        nats().sum()  # an event between
+    kept.double().sum()
+    torch.cat(parts).sum()
+    *between, in_array, in_list = recorder.scores()
+    for score in (in_array, in_list):
+        moments = score.order.reshape(B, T)
+        assert (moments == moments[:, :1]).all()
+        assert (np.diff(moments[:, 0]) > 0).all()
+        assert moments[-1, 0] <= between[-1].number
+
+
+def test_arithmetic_fixes_a_score_anew(recorder: Recorder) -> None:
+    each = nats()
+    nats().sum()
+    (each + 0.5).sum()
+    between, later = recorder.scores()
+    assert (later.order > between.number).all()
 
 
 def test_learning_is_on_the_tape(recorder: Recorder) -> None:
