@@ -42,7 +42,9 @@ def at_or_unknown(value: Any) -> Tensor:
     at = at_of(value)
     if at is not None:
         return at
-    return torch.full(getattr(value, "shape", ()), -1, dtype=torch.int64)
+    return torch.full(
+        getattr(value, "shape", ()), -1, dtype=torch.int64, device=getattr(value, "device", None)
+    )
 
 
 def tensors_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Tensor]:

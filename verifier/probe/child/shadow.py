@@ -129,8 +129,8 @@ class Shadow(TorchFunctionMode):
             return None
         if ids.numel() < self._index.gram or ids.is_complex():
             return None
-        found = self._index.find(ids.detach().reshape(-1).to(torch.int64).numpy())
-        return None if found is None else torch.from_numpy(found).view(ids.shape)
+        found = self._index.find(ids.detach().reshape(-1).to(torch.int64).cpu().numpy())
+        return None if found is None else torch.from_numpy(found).view(ids.shape).to(ids.device)
 
     def _born(self, ids: Any) -> Tensor | None:
         """Places of values that are computed now from the targets `ids`."""
@@ -192,7 +192,7 @@ class Shadow(TorchFunctionMode):
     def _forward(self, ids: Any) -> None:
         at = self.find(ids)
         if at is not None:
-            self._tape.write("forward", site=self._tape.site(), at=runs(at.numpy()))
+            self._tape.write("forward", site=self._tape.site(), at=runs(at.cpu().numpy()))
 
     # ---- how they travel ------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class Shadow(TorchFunctionMode):
                     setattr(piece, AT, piece_at)
 
     def _elementwise(self, name: str, args: tuple[Any, ...], sources: list[Tensor], out: Tensor) -> None:
-        spread = [at for at in (_expanded(at_of(source), out.shape) for source in sources) if at is not None]
+        spread = [at for at in (_spread(at_of(source), out) for source in sources) if at is not None]
         if not spread:
             return
         at = spread[0]
@@ -259,8 +259,8 @@ class Shadow(TorchFunctionMode):
         if not same_positions(at, other_at):
             return merged(at, other_at)
         both = (at >= 0) & (other_at >= 0)
-        values = (each.detach().expand(at.shape)[both].numpy() for each in (one, other))
-        self.note_pick(how, position(at)[both].numpy(), *values)
+        values = (each.detach().expand(at.shape)[both].cpu().numpy() for each in (one, other))
+        self.note_pick(how, position(at)[both].cpu().numpy(), *values)
         return both_picked(at, other_at)
 
     def note_pick(self, how: str, positions: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
@@ -297,9 +297,9 @@ class Shadow(TorchFunctionMode):
         new, old = at_of(value), at_of(target)
         if new is None and old is None:
             return result
-        at = torch.full(target.shape, -1, dtype=torch.int64) if old is None else old.clone()
+        at = at_or_unknown(target) if old is None else old.clone()
         if new is not None:
-            at[index] = new
+            at[index] = new.to(at.device)
         elif isinstance(value, int | float) and value == 0:
             at[index] = -1  # blanked out; any other value is a score computed elsewhere, of the same token
         setattr(target, AT, at)
@@ -310,7 +310,7 @@ class Shadow(TorchFunctionMode):
         out = func(*args, **kwargs)
         at = at_of(args[1]) if len(args) > 1 else None
         if at is not None and at.numel() == out.numel():
-            setattr(out, AT, at.reshape(out.shape))
+            setattr(out, AT, at.reshape(out.shape).to(out.device))
         elif AT in out.__dict__:
             delattr(out, AT)
         return out
@@ -321,7 +321,7 @@ class Shadow(TorchFunctionMode):
         return (
             out
             if at is None or at.shape != out.shape
-            else ShadowArray.wrap(out, at.numpy(), self, PURE in args[0].__dict__)
+            else ShadowArray.wrap(out, at.cpu().numpy(), self, PURE in args[0].__dict__)
         )
 
     # ---- where they leave -----------------------------------------------------------------------
@@ -345,9 +345,9 @@ class Shadow(TorchFunctionMode):
 
     def _score(self, at: Any, values: Tensor, how: str, learns: bool, pure: bool = False) -> int:
         pure = pure or PURE in values.__dict__
-        flat = values.detach().reshape(-1).to(torch.float64)
+        flat = values.detach().reshape(-1).to(torch.float64).cpu()
         self.learning.before_score()
-        return self._tape.score(at.reshape(-1).numpy(), flat.numpy(), how, learns=learns, pure=pure)
+        return self._tape.score(at.reshape(-1).cpu().numpy(), flat.numpy(), how, learns=learns, pure=pure)
 
     # ---- learning -------------------------------------------------------------------------------
 
@@ -375,11 +375,12 @@ class Shadow(TorchFunctionMode):
         self.learning = Learning(self._tape)
 
 
-def _expanded(at: Tensor | None, shape: torch.Size) -> Tensor | None:
-    if at is None or at.shape == shape:
-        return at
+def _spread(at: Tensor | None, out: Tensor) -> Tensor | None:
+    """Places in the shape and on the device of `out`; None where they do not fit."""
+    if at is None:
+        return None
     try:
-        return at.expand(shape)
+        return at.expand(out.shape).to(out.device)
     except RuntimeError:
         return None
 
