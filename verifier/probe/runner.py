@@ -25,10 +25,10 @@ from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
 from verifier.probe.sandbox import WORK, run_sandboxed
-from verifier.probe.scale import LADDER, Scale, Setting, settings
+from verifier.probe.scale import LADDER, Scale, Setting, settings, vocab_size
 from verifier.probe.stream import Stream
 from verifier.probe.tapefile import Tape, read_tape
-from verifier.probe.workspace import Vocabulary
+from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script, Submission
 
 Progress = Callable[[str], None]
@@ -88,7 +88,8 @@ class _Audit:
         runs: list[Run] = []
         scale = LADDER[0]
         with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-            for scale in LADDER:
+            for rung in LADDER:
+                scale = replace(rung, vocab_size=vocab_size(self._reads, self._submission.command.env, rung))
                 vocabulary = Vocabulary.of_size(scale.vocab_size)
                 base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
                 first, second = self._flips(base)
@@ -135,7 +136,7 @@ class _Audit:
         return plan_replays(counted.tape, record.headline_pass(counted))
 
     def _settings(self, scale: Scale) -> tuple[Setting, ...]:
-        paths = workspace.data_paths(scale.vocab_size)
+        paths = Vocabulary.of_size(scale.vocab_size).data_paths()
         return settings(self._reads, self._submission.command.env, scale, paths)
 
     def _start(

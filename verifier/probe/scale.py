@@ -52,6 +52,8 @@ class Scale:
 AUDIT = Scale("audit", layers=2, iterations=1, tokens=8192, trained_iterations=100, trained_tokens=16384)
 DEEP = Scale("audit-deep", layers=None, iterations=1, tokens=4096, trained_iterations=8, trained_tokens=4096)
 LADDER = (AUDIT, DEEP)
+BYTE_VOCAB = range(256, 301)
+"""Vocabulary sizes that only a byte-level script has; the audit then draws bytes."""
 
 _FIXED: Mapping[str, int] = {
     "TRAIN_SEQ_LEN": SEQ_LEN,
@@ -129,6 +131,13 @@ def settings(
         if name in reads:
             chosen[name] = Setting(name, value, Why.PATH)
     return tuple(chosen.values())
+
+
+def vocab_size(reads: Mapping[str, EnvRead], documented: Mapping[str, str], scale: Scale) -> int:
+    """The vocabulary of the run: the script's own where it reads bytes, else the scale's."""
+    read = reads.get("VOCAB_SIZE")
+    asked = _number(documented.get("VOCAB_SIZE", read.default if read else None))
+    return int(asked) if asked is not None and asked in BYTE_VOCAB else scale.vocab_size
 
 
 def _scaled(name: str, before: str | None, scale: Scale) -> str | None:

@@ -10,66 +10,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pgolf.bytes import ByteTable
 from pgolf.shards import write_shard
-from pgolf.tokenizer import BOS_ID, cached_tokenizer, load_tokenizer
-from verifier.probe.stream import Source, Stream
+from verifier.probe.stream import Stream
+from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script
 
 RUN, OUT, DATA, BIN, JOB = "run", "out", "run/data", "bin", "job.json"
 TRAIN_TOKENS = 1 << 17
 _NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA-SMI (audit stand-in): no GPU here'\n"
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """A tokenizer of the audit: its file, its drawable ids and its byte table."""
-
-    size: int
-    path: Path
-    normal_ids: tuple[int, ...]
-    table: ByteTable
-
-    @classmethod
-    def of_size(cls, size: int) -> Vocabulary:
-        """The cached tokenizer of `size` ids, trained from the embedded corpus on first use."""
-        path = cached_tokenizer(size)
-        sp = load_tokenizer(path)
-        special = {i for i in range(size) if sp.is_control(i) or sp.is_unknown(i) or sp.is_unused(i)}
-        normal = tuple(i for i in range(size) if i not in special)
-        return cls(size, path, normal, ByteTable.from_tokenizer(sp, size))
-
-    def uniform(self) -> Source:
-        """Every id that is no control id."""
-        return Source("uniform", self.normal_ids, BOS_ID)
-
-    def small(self, count: int) -> Source:
-        """`count` ids spread over the vocabulary, so that all classes of token occur."""
-        chosen = np.linspace(0, len(self.normal_ids) - 1, count).round().astype(int)
-        return Source("small alphabet", tuple(self.normal_ids[i] for i in chosen), BOS_ID)
-
-    def stream_bytes(self, stream: Stream) -> NDArray[np.int64]:
-        """True bytes of each stream position; 0 for position 0, which is context."""
-        ids = stream.ids.astype(np.int64)
-        counted = np.zeros(ids.size, dtype=np.int64)
-        counted[1:] = np.asarray(self.table.per_token(ids[:-1], ids[1:]))
-        return counted
-
-
-def data_paths(vocab_size: int) -> dict[str, str]:
-    """Values for the path-like variables of contest scripts, relative to the script's folder."""
-    return {
-        "DATA_PATH": f"./data/datasets/fineweb10B_sp{vocab_size}",
-        "DATA_DIR": "./data/",
-        "TOKENIZER_PATH": f"./data/tokenizers/fineweb_{vocab_size}_bpe.model",
-        "RUN_ID": "audit",
-    }
 
 
 def build(
@@ -87,11 +37,11 @@ def build(
     run, out = tree / RUN, tree / OUT
     shutil.copytree(folder, run, symlinks=False, ignore_dangling_symlinks=True, ignore=_outside(folder))
     out.mkdir()
-    datasets = tree / DATA / "datasets" / f"fineweb10B_sp{vocabulary.size}"
+    datasets = tree / DATA / "datasets" / f"fineweb10B_{vocabulary.name}"
     tokenizers = tree / DATA / "tokenizers"
     datasets.mkdir(parents=True, exist_ok=True)
     tokenizers.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(vocabulary.path, tokenizers / f"fineweb_{vocabulary.size}_bpe.model")
+    (tokenizers / vocabulary.file_name).write_bytes(vocabulary.file)
     val = datasets / "fineweb_val_000000.bin"
     write_shard(val, stream.ids)
     if _reads_sidecar(folder, script):
