@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,10 @@ from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, w
 
 AGREE = 2e-4
 """Relative. A printed pair of four digits fixes bytes to 3e-5; a repeated tail moves them by up to 1e-4."""
+
+
+OWN_TOKENIZER = re.compile(r"\.model$|\.vocab$|tokenizer[^/]*\.json$|[^/]*meta\.npz$|candidate[^/]*\.npz$")
+"""Files that a script may build its own byte counts from."""
 
 
 @check(
@@ -31,6 +36,8 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     it counted.
 
     PASS: both agree to 2 parts in 10,000. FAIL: they do not, on a reconciled pass over the whole stream.
+    WARN: they do not, and the folder ships a tokenizer: the script may count with that one, and the audit's
+    stream is not written in it.
 
     Cannot see: a script that counts differently on the contest's own tokenizer file (B1-denominator does).
 
@@ -58,6 +65,9 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     where = stage_where(evidence, base, head)
     if abs(gap) <= AGREE:
         return replace(passed(text, **facts), where=where)
+    own = next((file.path for file in evidence.submission.files if OWN_TOKENIZER.search(file.path)), None)
+    if own is not None:
+        return replace(warned(f"{text}; the folder ships {own}", **facts), where=where)
     if head.reconciled:
         return replace(failed(text, **facts), where=where, replayable=True)
     return replace(warned(text, **facts), where=where)

@@ -32,6 +32,7 @@ from verifier.finding import Outcome, State
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.stream import Stream
 from verifier.probe.tapefile import Moved, WindowTest, Witness
+from verifier.submission import ShippedFile
 
 DRAWN = stream()
 FLIPPED = flipped(DRAWN)
@@ -432,6 +433,22 @@ def test_bytes_behind_the_printed_pair(factor: float, state: State) -> None:
         return made
 
     assert states("B3-bytes", audit(score)) == [state]
+
+
+def test_other_bytes_of_a_script_with_its_own_tokenizer_only_warn() -> None:
+    def double(drawn: Stream, losses: np.ndarray) -> TapeBuilder:
+        made = TapeBuilder()
+        made.score(WHOLE, losses[1:])
+        loss = float(losses[1:].mean())
+        made.print(loss, bpb_of(drawn, loss) / 2)
+        return made
+
+    shipped = submission(shipped=script())
+    own = replace(shipped, files=(*shipped.files, ShippedFile("tokenizer/custom_4096.model", 1, "0" * 64)))
+    outcome = named("B3-bytes").function(Evidence(own, audit(double)))
+    assert isinstance(outcome, Outcome)
+    assert outcome.state is State.WARN
+    assert states("B3-bytes", audit(double)) == [State.FAIL]
 
 
 def test_the_claimed_label_must_be_printed() -> None:
