@@ -97,13 +97,13 @@ class _Nothing:
         return lambda *_, **__: None
 
 
-def _compile(model: Any = None, *_: Any, **__: Any) -> Any:
+def compile_nothing(model: Any = None, *_: Any, **__: Any) -> Any:
     """`torch.compile`: the function itself, in call and in decorator form."""
     used("torch.compile")
     return model if model is not None else lambda function: function
 
 
-def _inference_mode(mode: Any = True) -> Any:
+def no_inference_mode(mode: Any = True) -> Any:
     """`torch.inference_mode` without its tensors, which later training could not use on a CPU."""
     if callable(mode):
         return torch.no_grad()(mode)
@@ -224,7 +224,7 @@ def install() -> None:
     _install_optimizers()
     _install_attention()
     stand_in(
-        torch, device=_Device, Generator=_make_generator(), compile=_compile, inference_mode=_inference_mode
+        torch, device=_Device, Generator=_make_generator(), compile=compile_nothing, inference_mode=no_inference_mode
     )
     stand_in(
         torch.compiler,
