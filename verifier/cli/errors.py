@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from verifier.batch.book import BatchError
 from verifier.intake import IntakeError
 from verifier.intake.git import GitError
 from verifier.report.wording import clean
@@ -36,7 +37,7 @@ def told_plainly(debug: bool) -> Iterator[None]:
         yield
     except Stop as stop:
         fail(str(stop), USAGE, stop.facts)
-    except GitError as error:
+    except (GitError, BatchError) as error:
         fail(str(error), USAGE, error.facts)
     except IntakeError as error:
         fail(str(error), USAGE, {"expected": "a submission folder, as it is in the pull request"})
