@@ -19,10 +19,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.markers import write_between
 from verifier.audit import audit
 from verifier.finding import Finding, State
 from verifier.report.json import render_json
+from verifier.report.markers import write_between
 
 RECORDS = "records/track_10min_16mb"
 MERGED, COUNTED, ANY = "not NON_COMPLIANT, probes reconciled", "NON_COMPLIANT", "not NON_COMPLIANT"

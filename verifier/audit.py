@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -38,10 +38,11 @@ from verifier.report.model import (
     SubmissionInfo,
     Substitution,
 )
-from verifier.submission import Submission
+from verifier.submission import Origin, Submission
 from verifier.verdict import decide
 
 if TYPE_CHECKING:
+    from verifier.intake.checkout import Checkout
     from verifier.probe.passes import Pass
     from verifier.probe.record import ProbeRecord
 
@@ -88,11 +89,17 @@ def audit(
     seed: int | None = None,
     time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS,
     progress: Progress = lambda stage: None,
+    checkout: Checkout | None = None,
 ) -> Report:
-    """Audit a submission folder. Raises `verifier.intake.IntakeError` when there is no folder to read."""
+    """Audit a submission folder. Raises `verifier.intake.IntakeError` when there is no folder to read.
+
+    `checkout` says how the folder came out of a git repository: its problems are the submission's too.
+    """
     started = time.monotonic()
     progress("reading the folder")
     submission = read_folder(folder)
+    if checkout is not None:
+        submission = replace(submission, problems=(*submission.problems, *checkout.problems))
     probed = _Probed()
     if level is Level.PROBES:
         stream_seed = secrets.randbits(SEED_BITS) if seed is None else seed
@@ -108,7 +115,7 @@ def audit(
     return Report(
         tool_version=__version__,
         rule_edition=edition_name(),
-        submission=describe_submission(submission, folder),
+        submission=describe_submission(submission, folder, None if checkout is None else checkout.origin),
         verdict=decide(findings),
         bpb=describe_bpb(submission, description.measured),
         findings=findings,
@@ -197,16 +204,17 @@ def cited_rules(findings: Iterable[Finding]) -> tuple[RuleText, ...]:
 # ---- descriptions -------------------------------------------------------------------------------
 
 
-def describe_submission(submission: Submission, folder: Path) -> SubmissionInfo:
+def describe_submission(submission: Submission, folder: Path, origin: Origin | None = None) -> SubmissionInfo:
     script = submission.script
     return SubmissionInfo(
-        path=str(folder),
+        path=str(folder) if origin is None else origin.folder or ".",
         name=submission.name,
         script=None if script is None else script.path,
         sha256=None if script is None else script.sha256,
         payload_sha256=None if script is None else script.payload_sha256,
         wrapper=None if script is None else script.wrapper,
         track=str(submission.track),
+        git=origin,
     )
 
 

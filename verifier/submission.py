@@ -179,6 +179,24 @@ class RunCommand:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where an audited folder came from, enough to get it again."""
+
+    repository: str
+    """As the user gave it."""
+    pr: int | None
+    sha: str
+    folder: str
+    """Inside the repository; empty for the root."""
+    script: str | None = None
+    """The training script's path, where it lies outside the folder."""
+    others: tuple[str, ...] = ()
+    """Other folders of the pull request that look like submissions."""
+    missing: tuple[str, ...] = ()
+    """Files of the folder that the repository lacks (a partial clone) or that were over the limits."""
+
+
+@dataclass(frozen=True)
 class Submission:
     root: Path
     name: str

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.markers import write_between
 from tests.cheats.corpus import Entry, write_folder
 from tests.cheats.mutants import ENTRIES
 from verifier.audit import audit
 from verifier.finding import State
+from verifier.report.markers import write_between
 from verifier.report.model import Report
 from verifier.verdict import Call
 

@@ -33,6 +33,7 @@ from verifier.report.model import (
     Substitution,
 )
 from verifier.report.wording import SAVED_REPORT, replay_command
+from verifier.submission import Origin
 from verifier.verdict import Call, Reason, Verdict
 
 LONGEST_INTEGER_BITS = 4096
@@ -161,7 +162,7 @@ def _from_document(document: Mapping[str, Any]) -> Report:
     return Report(
         tool_version=document["tool_version"],
         rule_edition=document["rule_edition"],
-        submission=SubmissionInfo(**document["submission"]),
+        submission=_read_submission(document["submission"]),
         verdict=_read_verdict(document),
         bpb=Bpb(
             claimed=bpb["claimed"],
@@ -185,6 +186,13 @@ def _from_document(document: Mapping[str, Any]) -> Report:
         legal=document["legal"],
         files=tuple(FileDigest(**each) for each in document["files"]),
     )
+
+
+def _read_submission(each: Mapping[str, Any]) -> SubmissionInfo:
+    git = each.get("git")
+    lists = ("others", "missing")
+    origin = None if git is None else Origin(**{**git, **{name: tuple(git[name]) for name in lists}})
+    return SubmissionInfo(**{**each, "git": origin})
 
 
 def _read_verdict(document: Mapping[str, Any]) -> Verdict:

@@ -19,6 +19,7 @@ from verifier.report.wording import (
     evidence_line,
     measured_words,
     missing_evidence,
+    origin_words,
     run_line,
 )
 
@@ -69,11 +70,12 @@ def code(text: str) -> str:
 def _head(report: Report) -> str:
     submission = report.submission
     script = "no script" if submission.script is None else code(submission.script)
+    origin = "" if submission.git is None else f" · {escape(origin_words(submission.git))}"
     digest = f" at sha256 {code(submission.sha256[:16])}" if submission.sha256 else ""
     grade = "" if report.verdict.grade is None else f" ({report.verdict.grade} evidence)"
     return (
         f"### pgolf-verify: {report.verdict.call}{grade}\n\n"
-        f"{code(submission.name)} · {script}{digest} · rules {escape(report.rule_edition)} · "
+        f"{code(submission.name)} · {script}{digest}{origin} · rules {escape(report.rule_edition)} · "
         f"pgolf-verify {escape(report.tool_version)}\n\n"
         f"{counts_line(report)}"
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from verifier.finding import Finding, State
+from verifier.submission import Origin
 from verifier.verdict import Verdict
 
 SCHEMA = "pgolf-verify/1"
@@ -20,7 +21,7 @@ SCHEMA = "pgolf-verify/1"
 @dataclass(frozen=True)
 class SubmissionInfo:
     path: str
-    """As the user gave it, so that the replay line can be pasted."""
+    """As the user gave it, so that the replay line can be pasted; inside the repository for one from git."""
     name: str
     script: str | None = None
     """Relative to the folder; None when the folder has no training script."""
@@ -31,6 +32,8 @@ class SubmissionInfo:
     wrapper: str | None = None
     """How the script was packed, outermost first; None for plain text."""
     track: str = "unknown"
+    git: Origin | None = None
+    """Where in which repository it came from; None for a folder on disk."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from verifier.report.wording import (
     counts_line,
     evidence_line,
     measured_words,
+    origin_words,
     replay_command,
     run_line,
 )
@@ -81,7 +82,14 @@ def _identity(report: Report) -> Text:
         script += f" ({clean(submission.wrapper)})"
     if submission.sha256:
         script += f" sha256 {submission.sha256[:12]}"
-    parts = [script, f"track {clean(submission.track)}", f"rules {report.rule_edition}", run_line(report)]
+    origin = () if submission.git is None else (origin_words(submission.git),)
+    parts = [
+        script,
+        *origin,
+        f"track {clean(submission.track)}",
+        f"rules {report.rule_edition}",
+        run_line(report),
+    ]
     return Text(" · ".join(parts), "dim")
 
 

@@ -12,6 +12,7 @@ import unicodedata
 
 from verifier.finding import Finding, State
 from verifier.report.model import Measured, Report
+from verifier.submission import Origin
 
 SAVED_REPORT = "report.json"
 """The file name that `--output` writes, and that replay lines name unless told another."""
@@ -76,7 +77,22 @@ def again_command(report: Report, folder: str) -> str | None:
     """The command that repeats the audit with the same streams, for readers without the report file."""
     if not report.run.seeds:
         return None
-    return f"pgolf-verify {shlex.quote(clean(folder))} --seed {report.run.seeds[0]}"
+    git = report.submission.git
+    what = shlex.quote(clean(folder)) if git is None else git_options(git)
+    return f"pgolf-verify {what} --seed {report.run.seeds[0]}"
+
+
+def origin_words(origin: Origin) -> str:
+    """`#1430 at 13acc8545800`."""
+    named = "" if origin.pr is None else f"#{origin.pr} "
+    return f"{named}at {origin.sha[:12]}"
+
+
+def git_options(origin: Origin) -> str:
+    """The options that name a submission in a repository, to paste."""
+    named = () if origin.pr is None else ("--pr", str(origin.pr))
+    words = ("--git", origin.repository, *named, "--sha", origin.sha, "--folder", origin.folder or ".")
+    return " ".join(shlex.quote(clean(word)) for word in words)
 
 
 def measured_words(measured: Measured) -> str:

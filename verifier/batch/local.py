@@ -1,0 +1,207 @@
+"""Audits on this machine: one process each, so that a crash, a kill or an overrun costs one submission.
+
+The processes are forked from a server that has imported the verifier once. Each leads its own session, with
+its own temporary folder and nothing of the parent's terminal, and ends itself when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Protocol
+
+from verifier.batch.line import Status
+from verifier.batch.task import Task, audit_task
+from verifier.intake import IntakeError
+from verifier.intake.git import GitError
+from verifier.report.store import write_whole
+
+HARD_MARGIN_SECONDS = 90.0
+"""Over the time limit, which is of the probes: for intake, checks and a machine that is busy."""
+POLL_SECONDS = 0.5
+STDERR_SHOWN_BYTES = 4096
+
+AuditFunction = Callable[[Task], str]
+"""From a task to the text of its report. A module's own function: it is named, not sent, to the process."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one task ended. Without `failure`, its report is in its place."""
+
+    task: Task
+    seconds: float
+    status: Status = "audited"
+    failure: str = ""
+
+
+class Executor(Protocol):
+    """Runs audits, in any order and number at a time."""
+
+    def run(
+        self, tasks: Sequence[Task], place: Callable[[Task], Path], started: Callable[[Task], None]
+    ) -> Generator[Outcome, None, None]:
+        """Audit each task once, and write its report whole to `place(task)` before its outcome is given.
+
+        Closing the iterator ends what is running and leaves no half report.
+        """
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Processes of this machine."""
+
+    jobs: int
+    audit: AuditFunction = audit_task
+    margin_seconds: float = HARD_MARGIN_SECONDS
+
+    def run(
+        self, tasks: Sequence[Task], place: Callable[[Task], Path], started: Callable[[Task], None]
+    ) -> Generator[Outcome, None, None]:
+        waiting = list(reversed(tasks))
+        running: list[Process] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    task = waiting.pop()
+                    running.append(Process(task, place(task), self.audit, self.margin_seconds))
+                    started(task)
+                wait([each.sentinel for each in running], POLL_SECONDS)
+                for process in [each for each in running if each.ended]:
+                    running.remove(process)
+                    yield process.outcome()
+        finally:
+            for process in running:
+                process.kill()
+
+
+class Process:
+    """One audit under way."""
+
+    def __init__(self, task: Task, report: Path, audit: AuditFunction, margin_seconds: float) -> None:
+        self.task = task
+        self.limit_seconds = task.settings.time_limit_seconds + margin_seconds
+        self._scratch = Path(tempfile.mkdtemp(prefix="pgolf-batch-"))
+        self._answer, other_end = multiprocessing.Pipe(duplex=False)
+        self._process: ForkServerProcess = _context().Process(
+            target=_audit_here, args=(task, report, audit, self._scratch, other_end)
+        )
+        self._started = time.monotonic()
+        self._process.start()
+        other_end.close()
+
+    @property
+    def sentinel(self) -> int:
+        return self._process.sentinel
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def ended(self) -> bool:
+        return not self._process.is_alive() or self.seconds > self.limit_seconds
+
+    def outcome(self) -> Outcome:
+        """How it ended; what overran its limit is killed first."""
+        seconds = self.seconds
+        overran = self._process.is_alive()
+        said = self._said()
+        crashed = self._crash() if said is None and not overran else ""
+        self.kill()
+        if overran:
+            why = f"killed after {seconds:.0f} s, over the limit of {self.limit_seconds:.0f} s"
+            return Outcome(self.task, seconds, "killed", why)
+        if said is None:
+            return Outcome(self.task, seconds, "failed", crashed)
+        status, failure = said
+        return Outcome(self.task, seconds, status, failure)
+
+    def kill(self) -> None:
+        """End the audit with all that it started, and take its scratch folder away."""
+        pid = self._process.pid
+        if pid is not None and self._process.is_alive():
+            with suppress(ProcessLookupError, PermissionError):  # not yet the leader of its group
+                os.killpg(pid, signal.SIGKILL)
+            self._process.kill()
+        self._process.join()
+        self._answer.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _said(self) -> tuple[Status, str] | None:
+        try:
+            if self._answer.poll():
+                answer: tuple[Status, str] = self._answer.recv()
+                return answer
+        except (EOFError, OSError):
+            pass
+        return None
+
+    def _crash(self) -> str:
+        """Why a process ended without a word: its exit code, and the last line that it wrote."""
+        self._process.join()
+        code = self._process.exitcode or 0
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        text = ""
+        with suppress(OSError):
+            text = (self._scratch / "stderr").read_bytes()[-STDERR_SHOWN_BYTES:].decode("utf-8", "replace")
+        last = text.strip().splitlines()[-1:]
+        return f"the audit ended with {how}" + (f": {last[0]}" if last else "")
+
+
+def _context() -> multiprocessing.context.ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["verifier.batch.warm"])
+    return context
+
+
+def _audit_here(task: Task, report: Path, audit: AuditFunction, scratch: Path, answer: Connection) -> None:
+    """In the new process."""
+    os.setsid()
+    threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
+    os.environ["TMPDIR"] = str(scratch)
+    tempfile.tempdir = None  # a cached one would win over TMPDIR
+    _leave_terminal(scratch / "stderr")
+    answer.send(attempt(task, report, audit))
+
+
+def attempt(task: Task, report: Path, audit: AuditFunction) -> tuple[Status, str]:
+    """Audit, and write the report whole; what went wrong otherwise."""
+    try:
+        write_whole(report, audit(task))
+    except (GitError, IntakeError) as error:
+        return "nothing", str(error)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}"
+    return "audited", ""
+
+
+def _leave_terminal(stderr: Path) -> None:
+    for flags, path, descriptors in (
+        (os.O_RDWR, os.devnull, (0, 1)),
+        (os.O_WRONLY | os.O_CREAT | os.O_APPEND, str(stderr), (2,)),
+    ):
+        opened = os.open(path, flags, 0o600)
+        for descriptor in descriptors:
+            os.dup2(opened, descriptor)
+        os.close(opened)
+
+
+def _end_with_parent(scratch: Path) -> None:
+    """The batch may be killed at any time; its audits must not live on and write into its folder."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,0 +1,59 @@
+"""What is audited: a folder on disk, or one that a git repository holds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from verifier.cli.app import app
+from verifier.cli.errors import Stop
+from verifier.intake.checkout import Checkout, check_out
+from verifier.intake.git import open_repository
+from verifier.report.pages import did_you_mean
+from verifier.report.wording import clean, origin_words
+from verifier.submission import Origin
+
+GitOption = Annotated[
+    Path | None, typer.Option("--git", metavar="REPO", help="A local clone or mirror, bare or not.")
+]
+
+
+def check_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise Stop(
+            f"{folder} is a file",
+            expected="the folder that holds train_gpt.py and submission.json",
+            next=f"pgolf-verify {folder.parent}",
+        )
+    commands = [command.name for command in app.registered_commands if command.name]
+    near = did_you_mean(str(folder), [*commands, "explain", "replay", "schema", "doctor"])
+    raise Stop(f"there is no folder {folder}", where=str(Path.cwd()), **({"next": near} if near else {}))
+
+
+@contextmanager
+def checked_out(git: Path, pr: int | None, sha: str | None, folder: str | None) -> Iterator[Checkout]:
+    """A submission of a repository in a scratch folder, for as long as the context lasts."""
+    repository = open_repository(git)
+    with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as scratch:
+        yield check_out(repository, Path(scratch), pr=pr, sha=sha, folder=folder)
+
+
+def print_notes(origin: Origin, console: Console) -> None:
+    """What was chosen, and what a reader may want to choose instead."""
+    lines = [f"{origin_words(origin)}: {origin.folder or 'the script at the root'}"]
+    if origin.script:
+        lines.append(f"the folder has no script: with {origin.script} of the same pull request")
+    if origin.missing:
+        lines.append(f"not in this clone: {', '.join(origin.missing)}")
+    if origin.others:
+        lines.append(f"it also touches {', '.join(origin.others)}: choose one with --folder PATH")
+    for line in lines:
+        console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
