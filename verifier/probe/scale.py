@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from verifier.intake.environment import EnvRead
+from verifier.probe.stress import small_settings
 
 SEQ_LEN = 128
 
@@ -113,9 +114,16 @@ _DISTRIBUTED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 
 
 def settings(
-    reads: Mapping[str, EnvRead], documented: Mapping[str, str], scale: Scale, paths: Mapping[str, str]
+    reads: Mapping[str, EnvRead],
+    documented: Mapping[str, str],
+    scale: Scale,
+    paths: Mapping[str, str],
+    small_tables: bool = False,
 ) -> tuple[Setting, ...]:
-    """The environment of one run, in the order command, scaled, path; only variables the script reads."""
+    """The environment of one run, in the order command, scaled, path; only variables the script reads.
+
+    With `small_tables`, hashed tables have the load that they have over the whole validation set (`stress`).
+    """
     chosen: dict[str, Setting] = {}
     for name, value in documented.items():
         if name in reads and name not in _DISTRIBUTED:
@@ -125,6 +133,9 @@ def settings(
         small = _scaled(name, before, scale)
         if small is not None and small != before:
             chosen[name] = Setting(name, small, Why.SCALED, before)
+    for name, (number, small_number) in small_settings(reads, documented, scale.tokens).items():
+        if small_tables and name not in _FIXED:
+            chosen[name] = Setting(name, str(small_number), Why.SCALED, str(number))
     for name, value in paths.items():
         if name in reads:
             chosen[name] = Setting(name, value, Why.PATH)

@@ -100,6 +100,7 @@ def _narrowed(call: OpenCall) -> OpenCall | None:
         call.key,
         tuple(last(each) for each in call.args),
         {name: last(each) for name, each in call.kwargs.items()},
+        call.part,
     )
     try:
         narrow, whole = _scores(few, few.argument.clone()), _scores(call, targets.clone())
