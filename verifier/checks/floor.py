@@ -46,7 +46,7 @@ def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     dropped tail are paid for, and the bytes implied by the printed pair must be those of the whole stream.
 
     A script with hashed tables runs once more with tables that are loaded as over the whole validation set
-    (40 million tokens in 4,194,304 buckets are 512 buckets here), and with the chunks and counts that delay a
+    (40 million tokens in 4,194,304 buckets are 8,192 in 1,024 here), and with the chunks and counts that delay a
     cache made small too; every number that was changed is listed. A normalised predictor stays one whatever
     its sizes are, so the bound holds there as well; the scores must cover the stream.
 

@@ -31,6 +31,7 @@ from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import LADDER, Scale, Setting, settings
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
+from verifier.probe.switches import implied_switches
 from verifier.probe.tapefile import Tape, read_tape
 from verifier.probe.workspace import Vocabulary
 from verifier.submission import Script, Submission
@@ -87,6 +88,7 @@ class _Audit:
         self._deadline = time.monotonic() + limit_seconds
         self._progress = progress
         self._reads = _environment_reads(submission, script)
+        self._implied = implied_switches(script.source, submission.head_metric_label, self._reads)
         self._isolation: Mapping[str, str] = {}
 
     def run(self) -> ProbeRecord:
@@ -162,7 +164,14 @@ class _Audit:
 
     def _settings(self, scale: Scale, small_tables: bool = False) -> tuple[Setting, ...]:
         paths = workspace.data_paths(scale.vocab_size)
-        return settings(self._reads, self._submission.command.env, scale, paths, small_tables)
+        return settings(
+            self._reads,
+            self._submission.command.env,
+            scale,
+            paths,
+            implied=self._implied,
+            small_tables=small_tables,
+        )
 
     def _resized(self, planned: _Planned, tape: Tape) -> tuple[str, ...]:
         if not planned.tables:

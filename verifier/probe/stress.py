@@ -89,10 +89,9 @@ def small_settings(
 
 
 def equal_load(size: int, tokens: int) -> int:
-    """The power of two that is loaded by `tokens` at most as a table of `size` is by the whole validation set."""
-    share = max(SMALLEST_TABLE, size * tokens // FULL_TOKENS)
-    # Rounded down: within a factor of two, which is less than the sets of the contest differ.
-    return 1 << (share.bit_length() - 1)
+    """The power of two that `tokens` load at most as the whole validation set loads a table of `size`."""
+    share = max(SMALLEST_TABLE, -(-size * tokens // FULL_TOKENS))
+    return 1 << (share - 1).bit_length()
 
 
 def _resize(name: str, value: int, tokens: int) -> int | None:
