@@ -130,6 +130,7 @@ class _Audit:
                 )
                 runs += [future.result() for future in rest]
                 if tables and self._mixes(runs):
+                    small = replace(scale, iterations=scale.mixed_iterations)
                     mixed = _Planned(
                         SMALL_TABLES_TRAINED, narrow, small, watch=True, replays=None, tables=tables
                     )

@@ -50,6 +50,8 @@ class Scale:
     trained_iterations: int
     """Training steps on the small alphabet: enough to come near its floor."""
     trained_tokens: int
+    mixed_iterations: int = 40
+    """Training steps before mixtures are called again: enough that the model is sure of something."""
     vocab_size: int = 1024
 
 

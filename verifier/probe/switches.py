@@ -32,7 +32,8 @@ def implied_switches(source: str, label: str | None, reads: Mapping[str, EnvRead
         for node in syntax.nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _prints(node.value, word)
     ]
-    return tuple(sorted(min(ways, key=len))) if ways else ()
+    fewest = min(ways, key=lambda way: len(way), default=frozenset[str]())
+    return tuple(sorted(fewest))
 
 
 def _prints(text: str, word: str) -> bool:
