@@ -40,13 +40,18 @@ class Device(StrEnum):
         if self is Device.CPU:
             return ()
         nodes = (node for pattern in _NODES for node in sorted(Path("/dev").glob(pattern)))
-        return (*(node for node in nodes if node.is_char_device()), *(path for path in _READ if path.exists()))
+        return (
+            *(node for node in nodes if node.is_char_device()),
+            *(path for path in _READ if path.exists()),
+        )
 
     def limits(self, wall_seconds: float) -> Limits:
         """A CUDA context alone keeps several gigabytes of the host's memory and reserves far more."""
         if self is Device.CPU:
             return Limits(wall_seconds=wall_seconds)
-        return Limits(wall_seconds=wall_seconds, memory_bytes=32 * GiB, scratch_bytes=4 * GiB, open_files=4096)
+        return Limits(
+            wall_seconds=wall_seconds, memory_bytes=32 * GiB, scratch_bytes=4 * GiB, open_files=4096
+        )
 
     def missing(self) -> str | None:
         """Why no run can be made on this device here; None when one can."""

@@ -32,8 +32,12 @@ def build(
     train_seed: Sequence[int],
     watch: bool = False,
     replays: Mapping[str, Sequence[int]] | None = None,
+    tables: Sequence[int] = (),
 ) -> None:
-    """Fill the empty `tree` for one run; paths in its job file are relative to the tree."""
+    """Fill the empty `tree` for one run; paths in its job file are relative to the tree.
+
+    `tables` are the sizes of hashed tables that this run cuts down to its stream (`stress`).
+    """
     run, out = tree / RUN, tree / OUT
     shutil.copytree(folder, run, symlinks=False, ignore_dangling_symlinks=True, ignore=_outside(folder))
     out.mkdir()
@@ -62,8 +66,9 @@ def build(
         "fp32": True,
         "lively": True,
         "watch": watch,
-        "replays": {} if replays is None else {key: list(calls) for key, calls in replays.items()},
+        "replays": None if replays is None else {key: list(calls) for key, calls in replays.items()},
         "vocab_size": vocabulary.size,
+        "cut": [list(tables), stream.targets] if tables else None,
     }
     (tree / JOB).write_text(json.dumps(job))
 

@@ -224,7 +224,11 @@ def install() -> None:
     _install_optimizers()
     _install_attention()
     stand_in(
-        torch, device=_Device, Generator=_make_generator(), compile=compile_nothing, inference_mode=no_inference_mode
+        torch,
+        device=_Device,
+        Generator=_make_generator(),
+        compile=compile_nothing,
+        inference_mode=no_inference_mode,
     )
     stand_in(
         torch.compiler,

@@ -204,12 +204,14 @@ class Shadow(TorchFunctionMode):
             if isinstance(out, Tensor) and out.requires_grad:
                 carry_terms(tensors_in(args, kwargs), out)
             return
-        if name in REDUCTIONS:
-            self._reduce(name, shadowed, out)
-        elif name in LOWEST:
+        if name in LOWEST:
             self._lowest(name, shadowed, args, kwargs, out)
         elif name in SHAPE_OPS:
             self._reshape(func, args, kwargs, out)
+        elif isinstance(out, Tensor) and _merge_experts(shadowed[0], out):
+            return
+        elif name in REDUCTIONS:
+            self._reduce(name, shadowed, out)
         elif isinstance(out, Tensor) and not out.is_complex() and out.dtype != torch.bool:
             self._elementwise(name, args, shadowed, out)
 
@@ -383,6 +385,23 @@ def _spread(at: Tensor | None, out: Tensor) -> Tensor | None:
         return at.expand(out.shape).to(out.device)
     except RuntimeError:
         return None
+
+
+def _merge_experts(source: Tensor, out: Tensor) -> bool:
+    """Whether one dimension went that held several scores of one position: a mixture, or the best of experts."""
+    at = at_of(source)
+    if at is None or out.ndim == 0 or at.ndim != out.ndim + 1:
+        return False
+    if out.requires_grad or not out.is_floating_point():
+        return False
+    for dim in range(at.ndim):
+        if at.shape[:dim] + at.shape[dim + 1 :] == out.shape:
+            latest = at.amax(dim)
+            alike = position(at) == position(latest).unsqueeze(dim)
+            if bool((alike | (at < 0)).all()):
+                setattr(out, AT, latest)
+                return True
+    return False
 
 
 def install(mode: Shadow) -> None:
