@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from verifier.probe.child.devices import _inference_mode
+from verifier.probe.child.devices import no_inference_mode
 
 
 def test_tensors_made_in_it_can_be_used_in_training() -> None:
-    with _inference_mode():
+    with no_inference_mode():
         table = torch.ones(3)
         assert not torch.is_grad_enabled()
     weight = torch.ones(3, requires_grad=True)
@@ -17,19 +17,19 @@ def test_tensors_made_in_it_can_be_used_in_training() -> None:
 
 
 def test_every_way_to_write_it() -> None:
-    @_inference_mode
+    @no_inference_mode
     def bare() -> bool:
         return torch.is_grad_enabled()
 
-    @_inference_mode()
+    @no_inference_mode()
     def called() -> bool:
         return torch.is_grad_enabled()
 
-    @_inference_mode(mode=False)
+    @no_inference_mode(mode=False)
     def off() -> bool:
         return torch.is_grad_enabled()
 
     assert (bare(), called(), off()) == (False, False, True)
-    with _inference_mode(), _inference_mode(False):
+    with no_inference_mode(), no_inference_mode(False):
         assert torch.is_grad_enabled()
     assert torch.is_grad_enabled()
