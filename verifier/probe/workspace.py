@@ -22,7 +22,7 @@ from pgolf.tokenizer import BOS_ID, cached_tokenizer, load_tokenizer
 from verifier.probe.stream import Source, Stream
 from verifier.submission import Script
 
-RUN, OUT, DATA, BIN, JOB = "run", "out", "run/data", "bin", "job.json"
+RUN, OUT, DATA, BIN, JOB, WRAPPED = "run", "out", "run/data", "bin", "job.json", "wrapped"
 TRAIN_TOKENS = 1 << 17
 _NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA-SMI (audit stand-in): no GPU here'\n"
 
@@ -80,6 +80,7 @@ def build(
     stream: Stream,
     vocabulary: Vocabulary,
     train_seed: Sequence[int],
+    sizes: Mapping[str, int],
     watch: bool = False,
     replays: Mapping[str, Sequence[int]] | None = None,
 ) -> None:
@@ -107,6 +108,8 @@ def build(
         "script": f"{RUN}/{script.path}",
         "out": OUT,
         "data": DATA,
+        "wrapped": WRAPPED,
+        "sizes": dict(sizes),
         "val": [str(val.relative_to(tree))],
         "argv": [],
         "fp32": True,
