@@ -73,7 +73,7 @@ def read_command(
     known = _known_variables(folder, script)
     names = _script_names(script)
     scripts = _from_scripts(folder, names, known)
-    documented = _from_readme(folder, readme, names, known)
+    documented = _from_readme(folder, readme if readme is not None else _beside(folder, script), names, known)
     if scripts and scripts[0].score < 0 and documented:
         scripts = []  # run_ablation.sh and the like do not speak for the headline run
     sources = [*_from_logs(logs, claim), *scripts, *documented]
@@ -156,7 +156,7 @@ def _from_readme(
 ) -> list[_Source]:
     if readme is None:
         return []
-    path = next((f.path for f in folder.files if f.path.lower().startswith("readme")), "README.md")
+    path = next((f.path for f in folder.files if _is_readme(f.path)), "README.md")
     sources: list[_Source] = []
     for block in _blocks(readme):
         context = f"{block.heading}\n{block.before}"
@@ -164,6 +164,20 @@ def _from_readme(
         score += bool(_GOOD.search(block.heading)) - 2.0 * bool(_BAD.search(block.heading))
         sources += _ranked(2, score, path, invocations(block.text, block.line), names, known)
     return _best(sources)
+
+
+def _is_readme(path: str) -> bool:
+    return path.lower().rpartition("/")[2].startswith("readme")
+
+
+def _beside(folder: Folder, script: Script | None) -> str | None:
+    """The README in the script's own folder, where the submission's root has none."""
+    parent = "" if script is None else script.path.rpartition("/")[0]
+    for file in folder.files if parent else ():
+        if file.path.lower() == f"{parent}/readme.md".lower() and (data := folder.read(file.path)):
+            text = decode_text(data)
+            return None if text is None else text.text
+    return None
 
 
 def _ranked(

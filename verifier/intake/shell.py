@@ -3,7 +3,8 @@
 Understands assignments before a command, `export`, `env`, `set` and `$env:` of Windows, line
 continuations, trailing comments, `${NAME:-default}` and variables set above. A bare assignment
 counts as exported: people who write one in a README mean that. A value that cannot be resolved (a
-loop variable, a command substitution) is left out.
+loop variable, a command substitution) or that stands for one to be filled in (`<seed>`, `{seed}`) is
+left out.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ _PREFIXES = {
     "(",
 }
 _RUNNERS = {"torchrun", "python", "python3", "python3.11", "python3.12", "uv", "accelerate", "srun", "mpirun"}
+_PLACEHOLDER = re.compile(
+    r"^(?:<[^<>]+>|\{\w+\}|\[[A-Za-z]\w*\]|%\w+%|\.\.\.|…|(?:your|my)[-_]\w+)$", re.IGNORECASE
+)
 _OPERATORS = re.compile(r"&&|\|\||;|(?<![<>&\d])&(?!&|>)|\|")
 _MAX_LINES = 4_000
 _MAX_NESTING = 8
@@ -144,7 +148,7 @@ def _leading_assignments(words: list[str], known: Mapping[str, str]) -> tuple[di
     for index, word in enumerate(words):
         if (match := _ASSIGNMENT.match(word)) is not None:
             value = _expand(match.group(2), {**known, **env})
-            if value is not None:
+            if value is not None and not _PLACEHOLDER.match(value):
                 env[match.group(1)] = value
         elif word not in _PREFIXES and not (word.startswith("-") and words[0] == "env"):
             return env, words[index:]

@@ -8,6 +8,7 @@ rests on capture is then UNVERIFIED for it.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -103,20 +104,26 @@ class _Segment:
         self.count += int(score.values.size)
 
 
-def find_passes(tape: Tape) -> tuple[Pass, ...]:
-    """The passes of a run, in the order printed."""
+def find_passes(tape: Tape, true_bytes: NDArray[np.int64] | None = None) -> tuple[Pass, ...]:
+    """The passes of a run, in the order printed.
+
+    A line with bits per byte alone is a pass only when recorded scores explain it over `true_bytes` (of each
+    stream position): its loss is then theirs.
+    """
     segments: dict[Family, _Segment] = defaultdict(_Segment)
     found: list[Pass] = []
     for event in tape.events:
         if isinstance(event, Score):
             segments[event.site, event.how].add(event)
         elif isinstance(event, Print):
-            metric = next((m for m in metrics_of_line(event.text, 0) if m.val_loss is not None), None)
+            metrics = list(metrics_of_line(event.text, 0))
+            metric = next((m for m in metrics if m.val_loss is not None), None)
             if metric is None or metric.val_loss is None:
+                if true_bytes is not None:
+                    found += _in_bytes(event, metrics, segments, tape, true_bytes, found)
                 continue
             scores = _explain(metric, segments, tape)
-            same = next((p for p in found if scores and p.scores and p.scores == scores), None)
-            aliases = () if same is None else tuple(dict.fromkeys((same.label, *same.aliases)))
+            aliases = _aliases(scores, found)
             found.append(
                 Pass(
                     label=metric.label,
@@ -144,6 +151,44 @@ def _explain(metric: Metric, segments: dict[Family, _Segment], tape: Tape) -> tu
                 segment.matched = True
             return tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
     return ()
+
+
+def _aliases(scores: tuple[Score, ...], found: Iterable[Pass]) -> tuple[str, ...]:
+    same = next((p for p in found if scores and p.scores == scores), None)
+    return () if same is None else tuple(dict.fromkeys((same.label, *same.aliases)))
+
+
+def _in_bytes(
+    line: Print,
+    metrics: Iterable[Metric],
+    segments: dict[Family, _Segment],
+    tape: Tape,
+    true_bytes: NDArray[np.int64],
+    found: Iterable[Pass],
+) -> Iterable[Pass]:
+    """The pass behind a line that prints no loss: scores whose bits over their own bytes are the number."""
+    metric = next((m for m in metrics if m.val_bpb is not None), None)
+    if metric is None or metric.val_bpb is None:
+        return
+    slack = 0.5 * 10.0**-metric.bpb_digits + FLOAT32_MEAN
+    for group in _candidates(segments, tape):
+        total = sum(s.total for s in group)
+        size = sum(float(true_bytes[score.positions].sum()) for s in group for score in s.scores)
+        if size and abs(total / math.log(2) / size - metric.val_bpb) <= slack:
+            scores = tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
+            yield Pass(
+                label=metric.label,
+                loss_nats=total / sum(s.count for s in group),
+                val_bpb=metric.val_bpb,
+                loss_digits=metric.bpb_digits,
+                bpb_digits=metric.bpb_digits,
+                printed=line.number,
+                line=line.text,
+                scores=scores,
+                aliases=_aliases(scores, found),
+                final=metric.final,
+            )
+            return
 
 
 def _candidates(segments: dict[Family, _Segment], tape: Tape) -> Iterable[list[_Segment]]:

@@ -28,11 +28,21 @@ from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
 from verifier.probe.sandbox import WORK, run_sandboxed
-from verifier.probe.scale import LADDER, Scale, Setting, settings, vocab_size
+from verifier.probe.scale import (
+    LADDER,
+    Scale,
+    Setting,
+    divides_by_cadence,
+    literal_settings,
+    literal_sizes,
+    settings,
+    vocab_size,
+)
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
 from verifier.probe.switches import implied_switches
 from verifier.probe.tapefile import Tape, read_tape
+from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script, Submission
 
@@ -87,8 +97,11 @@ class _Audit:
         self._limit_seconds = limit_seconds
         self._deadline = time.monotonic() + limit_seconds
         self._progress = progress
-        self._reads = _environment_reads(submission, script)
-        self._implied = implied_switches(script.source, submission.head_metric_label, self._reads)
+        self._sources = _sources(submission, script)
+        self._reads = _environment_reads(self._sources)
+        self._implied = implied_switches(
+            submission.head_metric_label, self._sources, self._reads, submission.command.env
+        )
         self._isolation: Mapping[str, str] = {}
 
     def run(self) -> ProbeRecord:
@@ -119,7 +132,7 @@ class _Audit:
                     _Planned("uniform again", base, scale, watch=True, replays=self._replays(runs[1])),
                 )
                 trained = _Planned("small alphabet", narrow, small)
-                tables = find_tables([self._script.source, *_siblings(self._submission, self._script)])
+                tables = find_tables(self._sources.values())
                 stressed = (_Planned(SMALL_TABLES, base, scale, tables=tables),) if tables else ()
                 # The longest run goes first, unless it would take the comparisons' time away.
                 slow = runs[0].seconds > SLOW_SHARE * self._limit_seconds
@@ -140,7 +153,7 @@ class _Audit:
             seed=self._seed,
             scale=scale.name,
             runs=tuple(runs),
-            settings=self._settings(scale),
+            settings=(*self._settings(scale), *literal_settings(self._sources, scale)),
             isolation=self._isolation,
             attempts=tuple(attempts),
             headline=self._submission.head_metric_label,
@@ -171,7 +184,8 @@ class _Audit:
             self._submission.command.env,
             scale,
             paths,
-            implied=self._implied,
+            self._implied,
+            divides_by_cadence=any(divides_by_cadence(text) for text in self._sources.values()),
             small_tables=small_tables,
         )
 
@@ -206,6 +220,7 @@ class _Audit:
                 stream=planned.stream,
                 vocabulary=vocabulary,
                 train_seed=(self._seed, 3),
+                sizes=literal_sizes(planned.scale),
                 watch=planned.watch,
                 replays=planned.replays,
                 tables=planned.tables,
@@ -221,6 +236,7 @@ class _Audit:
             )
             self._isolation = dict(outcome.isolation)
             tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
+        true_bytes = vocabulary.stream_bytes(planned.stream)
         status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
         run = Run(
             name=planned.name,
@@ -229,8 +245,8 @@ class _Audit:
             reason=reason,
             seconds=time.monotonic() - started,
             tape=tape,
-            passes=find_passes(tape),
-            true_bytes=vocabulary.stream_bytes(planned.stream),
+            passes=find_passes(tape, true_bytes),
+            true_bytes=true_bytes,
             resized=self._resized(planned, tape),
             stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
@@ -245,7 +261,8 @@ class _Audit:
             "PATH": f"{WORK}/{workspace.BIN}:/usr/local/bin:/usr/bin:/bin",
             "HOME": "/tmp/home",
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(PACKAGE_ROOT),
+            "PYTHONPATH": os.pathsep.join(map(str, (PACKAGE_ROOT, *package_folders()))),
+            "CUDA_VISIBLE_DEVICES": "",
             "PYTHONHASHSEED": "0",
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": "1",
@@ -265,10 +282,20 @@ class _Audit:
         )
 
 
-def _environment_reads(submission: Submission, script: Script) -> dict[str, EnvRead]:
+def _sources(submission: Submission, script: Script) -> dict[str, str]:
+    """The script's own text, unpacked, and that of the Python files beside it, by path."""
+    sources = {script.path: script.source}
+    for sibling in script.siblings:
+        path = submission.root / sibling
+        if path.suffix == ".py" and path.is_file():
+            sources[sibling] = path.read_text(errors="replace")
+    return sources
+
+
+def _environment_reads(sources: Mapping[str, str]) -> dict[str, EnvRead]:
     """What the script and the Python files beside it read from the environment; the script's own first."""
-    reads = dict(environment_reads(script.source))
-    for source in _siblings(submission, script):
+    reads: dict[str, EnvRead] = {}
+    for source in sources.values():
         for name, read in environment_reads(source).items():
             reads.setdefault(name, read)
     return reads

@@ -6,13 +6,17 @@ the script reads are set to what a CPU runs in seconds, then paths. Every settin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
-from verifier.intake.environment import EnvRead
+from verifier.intake.environment import EnvRead, EnvType
+from verifier.intake.syntax import Broken, syntax_of
+from verifier.probe.literals import scale_literals
 from verifier.probe.stress import small_settings
-from verifier.probe.switches import ON
 
 SEQ_LEN = 128
 
@@ -20,10 +24,12 @@ SEQ_LEN = 128
 class Why(StrEnum):
     COMMAND = "command"
     """The submission's own documented run command."""
-    CLAIM = "claim"
-    """Off by default and documented nowhere, but the claimed number is printed only with it on (`switches`)."""
+    LOG = "log"
+    """A switch that the log of the claimed run shows was on (`switches`)."""
     SCALED = "scaled"
     """A size, made small."""
+    LITERAL = "literal"
+    """A size written down in the source, made small."""
     PATH = "path"
     """Where the audit's data lies."""
 
@@ -121,7 +127,38 @@ _AT_MOST: Mapping[str, int] = {
     "RECURRENCE_START_STEP": 0,
     "ROPE_DIMS": 16,
 }
+_CADENCES = ("VAL_LOSS_EVERY",)
+_NEVER = 1_000_000
+"""A cadence that no run reaches, for scripts that divide by it."""
+_GUARD = re.compile(
+    r"val_loss_every\s*(?:>|!=|<=)\s*0|val_loss_every\s+and\b|\b(?:if|and|not)\s+(?:\w+\.)?val_loss_every\b(?!\s*[%=])",
+    re.IGNORECASE,
+)
+_DIVIDES = re.compile(r"%\s*(?:\w+\.)?val_loss_every\b", re.IGNORECASE)
+_GROUP = 32
+"""Values that share one scale: it divides every row of a model of 64 dimensions with heads of 16."""
+_LITERAL: Mapping[str, int] = {
+    **dict.fromkeys(("model_dim", "d_model", "n_embd", "hidden_size", "embed_dim", "embedding_dim"), 64),
+    **dict.fromkeys(("num_heads", "n_head", "n_heads", "num_attention_heads"), 4),
+    **dict.fromkeys(("num_kv_heads", "n_kv_head", "n_kv_heads", "num_key_value_heads"), 2),
+    **dict.fromkeys(
+        ("train_seq_len", "eval_seq_len", "val_seq_len", "max_seq_len", "seq_len", "seq_length",
+         "sequence_length", "ctx_len", "context_length", "context_len", "block_size"),
+        SEQ_LEN,
+    ),
+    **dict.fromkeys(("train_batch_tokens", "batch_tokens", "total_batch_size"), 8 * SEQ_LEN),
+    **dict.fromkeys(("val_batch_size", "val_batch_tokens"), 64 * SEQ_LEN),
+    **dict.fromkeys(("bigram_vocab_size", "trigram_vocab_size"), 256),
+    **dict.fromkeys(("bigram_dim", "trigram_dim"), 16),
+    **dict.fromkeys(("warmup_steps", "warmup_iters"), 0),
+    **dict.fromkeys(("eval_stride", "stride"), 64),
+}  # fmt: skip
+"""Names that hold sizes in sources. Widths and counts alone: what a method does is never here."""
+_LAYERS = ("num_layers", "n_layer", "n_layers", "num_gdn_layers", "num_hidden_layers", "depth")
+_STEPS = ("iterations", "num_iterations", "total_steps", "train_steps", "max_steps", "max_iters", "n_steps")
 _PATHS = ("DATA_PATH", "DATA_DIR", "TOKENIZER_PATH", "VOCAB_SIZE", "RUN_ID", "SEED")
+_LENGTHS = re.compile(r"^\s*\d{3,}\s*[@:]\s*[\d.]+(?:\s*[,;]\s*\d{3,}\s*[@:]\s*[\d.]+)*\s*$")
+_LENGTH = re.compile(r"\d{3,}(?=\s*[@:])")
 _DISTRIBUTED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "CUDA_VISIBLE_DEVICES")
 
 
@@ -130,25 +167,26 @@ def settings(
     documented: Mapping[str, str],
     scale: Scale,
     paths: Mapping[str, str],
-    *,
-    implied: Sequence[str] = (),
+    implied: Mapping[str, str] = MappingProxyType({}),
+    divides_by_cadence: bool = False,
     small_tables: bool = False,
 ) -> tuple[Setting, ...]:
-    """The environment of one run, in the order command, claim, scaled, path; only variables the script reads.
+    """The environment of one run, in the order command, log, scaled, path; only variables the script reads.
 
     `implied` are switches that the claim implies. With `small_tables`, hashed tables have the load that they
     have over the whole validation set (`stress`).
     """
     chosen: dict[str, Setting] = {}
     for name, value in documented.items():
-        if name in reads and name not in _DISTRIBUTED:
+        if name in reads and name not in _DISTRIBUTED and _fits(value, reads[name]):
             chosen[name] = Setting(name, value, Why.COMMAND)
-    for name in implied:
-        if name not in documented:
-            chosen[name] = Setting(name, ON, Why.CLAIM, reads[name].default)
+    for name, value in implied.items():
+        chosen.setdefault(name, Setting(name, value, Why.LOG))
     for name in reads:
-        before = documented.get(name, reads[name].default)
+        before = documented.get(name, implied.get(name, reads[name].default))
         small = _scaled(name, before, scale)
+        if name in _CADENCES and divides_by_cadence:
+            small = str(_NEVER)
         if small is not None and small != before:
             chosen[name] = Setting(name, small, Why.SCALED, before)
     for name, (number, small_number) in small_settings(reads, documented, scale.tokens).items():
@@ -167,6 +205,33 @@ def vocab_size(reads: Mapping[str, EnvRead], documented: Mapping[str, str], scal
     return int(asked) if asked is not None and asked in BYTE_VOCAB else scale.vocab_size
 
 
+def divides_by_cadence(source: str) -> bool:
+    """Whether a source takes the remainder by the validation cadence without asking if it is zero."""
+    return _DIVIDES.search(source) is not None and _GUARD.search(source) is None
+
+
+def literal_sizes(scale: Scale) -> dict[str, int]:
+    """The audit's value for each size that a source may write down, by its name in lower case."""
+    sizes = {**_LITERAL, "vocab_size": scale.vocab_size, **dict.fromkeys(_STEPS, scale.iterations)}
+    return sizes if scale.layers is None else {**sizes, **dict.fromkeys(_LAYERS, scale.layers)}
+
+
+def literal_settings(sources: Mapping[str, str], scale: Scale) -> tuple[Setting, ...]:
+    """What of these sources (by file) is replaced before they are compiled."""
+    found: list[Setting] = []
+    for path, source in sources.items():
+        syntax = syntax_of(source)
+        if isinstance(syntax, Broken):
+            continue
+        # The tree is shared with other readers of the source.
+        _, literals = scale_literals(copy.deepcopy(syntax.tree), literal_sizes(scale))
+        found += [
+            Setting(f"{path}:{each.line} {each.name}", str(each.after), Why.LITERAL, str(each.before))
+            for each in literals
+        ]
+    return tuple(found)
+
+
 def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
     if name == "ITERATIONS":
         return str(scale.iterations)
@@ -176,10 +241,29 @@ def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
         return str(scale.vocab_size)
     if name in _FIXED:
         return str(_FIXED[name])
+    if name.endswith("GROUP_SIZE"):
+        number = _number(before)
+        return None if number is not None and number <= _GROUP else str(_GROUP)
+    if name.endswith("_SCHEDULE") and before is not None and _LENGTHS.match(before):
+        return _shorter(before)
     if name in _AT_MOST:
         number = _number(before)
         return None if number is not None and number <= _AT_MOST[name] else str(_AT_MOST[name])
     return None
+
+
+def _shorter(schedule: str) -> str:
+    """`1024@0.1,2048@0.7,3072@1.0`: lengths in proportion, the longest one the audit's."""
+    longest = max(int(each) for each in _LENGTH.findall(schedule))
+    step = SEQ_LEN // 8
+    return _LENGTH.sub(
+        lambda match: str(max(step, int(match[0]) * SEQ_LEN // longest // step * step)), schedule
+    )
+
+
+def _fits(value: str, read: EnvRead) -> bool:
+    """Whether a documented value can be what the script converts it to; README texts hold examples too."""
+    return read.type not in (EnvType.INT, EnvType.FLOAT) or _number(value) is not None
 
 
 def _number(text: str | None) -> float | None:

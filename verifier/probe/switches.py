@@ -1,111 +1,176 @@
-"""Switches that the claim implies: off by default, documented nowhere, and the claimed number is printed only with them.
+"""Switches that the claimed run must have had on, though no document says so.
 
-Authors often leave the command out, but their logs print the claimed number under a label. Where the script
-prints that label only under `if args.ngram_eval:`, the run behind the log had it on, and the audit must
-too, or it would look at a number that nobody claims.
+A log of the claimed run shows a number under a label. Where the script prints that label only behind a
+condition on the environment, and the defaults do not meet the condition, the run was started with other
+values than the defaults: the condition says which. Read from the syntax tree, through the functions that
+lead to the print. Conditions on anything but the environment are taken as met.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 
-from verifier.intake.environment import EnvRead, EnvType
+from verifier.intake.environment import EnvRead
 from verifier.intake.syntax import Broken, Syntax, syntax_of
 
-ON = "1"
-_OFF = {"0", "false", "no", "off", "", "none"}
-_MAX_CALLS = 3
-"""Calls between the main program and the line that prints."""
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_MAX_CALLS = 5
+_MAX_ALIASES = 4
+_OFF = frozenset({"", "0", "0.0", "false", "no", "off", "none", "-1"})
+_LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+_ON_WORDS = frozenset({"1", "true", "yes", "on"})
+_VARIABLE = re.compile(r"^[A-Z][A-Z0-9_]+$")
+_STEP = 64
+"""For a stride that must be positive: one that the audit's sequences divide by."""
+
+Wanted = dict[str, str]
 
 
-def implied_switches(source: str, label: str | None, reads: Mapping[str, EnvRead]) -> tuple[str, ...]:
-    """Variables that must be on for `label` to be printed; none when it is printed without, or nowhere."""
-    word = (label or "").split(" ")[0].removesuffix(":")
-    syntax = syntax_of(source)
-    if not word or isinstance(syntax, Broken):
-        return ()
-    names = _switches(syntax, reads)
-    ways: list[frozenset[str]] = [
-        _needed(syntax, node, names, _MAX_CALLS)
-        for node in syntax.nodes
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _prints(node.value, word)
-    ]
-    fewest = min(ways, key=lambda way: len(way), default=frozenset[str]())
-    return tuple(sorted(fewest))
+def implied_switches(
+    label: str | None, sources: Mapping[str, str], reads: Mapping[str, EnvRead], documented: Mapping[str, str]
+) -> Wanted:
+    """Values by variable without which `label` is not printed; empty when the defaults print it.
+
+    `sources`: the script's own text and its siblings', by path. Documented values are never changed.
+    """
+    ways: list[Wanted] = []
+    for source in sources.values():
+        syntax = syntax_of(source)
+        if label is None or isinstance(syntax, Broken):
+            continue
+        ways += _Reader(syntax, reads, documented).ways(label)
+    return min(ways, key=len, default={})
 
 
-def _prints(text: str, word: str) -> bool:
-    return len(text) < 200 and text.lower().lstrip().startswith(word)
+class _Reader:
+    def __init__(self, syntax: Syntax, reads: Mapping[str, EnvRead], documented: Mapping[str, str]) -> None:
+        self._syntax, self._reads, self._documented = syntax, reads, documented
+        self._values: dict[str, ast.expr] = {}
+        self._calls: dict[str, list[ast.AST]] = {}
+        for node in syntax.nodes:
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name) | ast.Attribute(attr=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    self._values.setdefault(name, value)
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                    self._calls.setdefault(name, []).append(node)
 
+    def ways(self, label: str) -> Iterator[Wanted]:
+        """What each place that prints the label needs, where that can be had."""
+        for node in self._syntax.nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and label in node.value.lower():
+                yield from self._up(node, {}, 0)
 
-def _switches(syntax: Syntax, reads: Mapping[str, EnvRead]) -> dict[str, str]:
-    """Names in the script that hold a switch which is off by default, and their variables."""
-    off = {
-        name
-        for name, read in reads.items()
-        if read.type in (EnvType.BOOL, EnvType.INT, EnvType.STR) and str(read.default or "").lower() in _OFF
-    }
-    found = {name.lower(): name for name in off}
-    for node in syntax.nodes:
-        if isinstance(node, ast.Constant) and node.value in off:
-            at: ast.AST | None = node
-            while at is not None and not isinstance(at, ast.stmt):
-                at = syntax.parents.get(at)
-            targets = at.targets if isinstance(at, ast.Assign) else [getattr(at, "target", None)]
-            for target in targets:
-                if isinstance(target, ast.Name | ast.Attribute):
-                    found[_name(target)] = str(node.value)
-    for node in syntax.nodes:
-        # `collect = bool(getattr(h, "ppm_enabled", False))` is the same switch by another name.
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            held = _held(node.value)
-            if held in found:
-                found.setdefault(node.targets[0].id, found[held])
-    return found
+    def _up(self, node: ast.AST, wanted: Wanted, calls: int) -> Iterator[Wanted]:
+        """Follow the blocks around `node` outwards, and the calls of the function that it is in."""
+        parent = self._syntax.parents.get(node)
+        while parent is not None:
+            if isinstance(parent, ast.If | ast.IfExp | ast.While):
+                body = parent.body if isinstance(parent.body, list) else [parent.body]
+                if node in body and not self._need(parent.test, wanted):
+                    return
+                orelse = parent.orelse if isinstance(parent.orelse, list) else [parent.orelse]
+                if node in orelse and self._given(parent.test):
+                    return
+            if not self._not_left_before(parent, node, wanted):
+                return
+            if isinstance(parent, ast.FunctionDef):
+                places = self._calls.get(parent.name, []) if calls < _MAX_CALLS else []
+                for place in places:
+                    yield from self._up(place, dict(wanted), calls + 1)
+                if places:
+                    return
+            node, parent = parent, self._syntax.parents.get(parent)
+        yield wanted
 
+    def _not_left_before(self, block: ast.AST, node: ast.AST, wanted: Wanted) -> bool:
+        """`if not args.ttt: return` above the node is a condition too."""
+        for name in ("body", "orelse", "finalbody"):
+            statements = getattr(block, name, None)
+            if not isinstance(statements, list) or node not in statements:
+                continue
+            for above in statements[: statements.index(node)]:
+                match above:
+                    case ast.If(test=ast.UnaryOp(op=ast.Not(), operand=test), body=[*_, last]):
+                        if isinstance(last, _LEAVES) and not self._need(test, wanted):
+                            return False
+        return True
 
-def _held(value: ast.expr) -> str:
-    match value:
-        case ast.Call(func=ast.Name(id="bool"), args=[inner]):
-            return _held(inner)
-        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
-            return name
-    return _name(value)
+    def _need(self, test: ast.expr, wanted: Wanted, depth: int = 0) -> bool:
+        """Note what makes the test true; False when a documented value forbids it."""
+        match test:
+            case ast.BoolOp(op=ast.And(), values=values):
+                return all(self._need(value, wanted, depth) for value in values)
+            case ast.BoolOp() | ast.UnaryOp():
+                return True
+            case ast.Compare(left=left, ops=[ast.Gt()], comparators=[ast.Constant(value=0 | 0.0)]):
+                return self._want(left, None, wanted, depth)
+            case ast.Compare(left=left, ops=[ast.Eq()], comparators=[ast.Constant(value=value)]):
+                return self._want(left, str(value), wanted, depth)
+            case ast.Compare(left=left, ops=[ast.NotEq()], comparators=[ast.Constant(value=value)]):
+                return str(value).lower() not in _OFF or self._want(left, None, wanted, depth)
+            case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple() | ast.Set() | ast.List()]):
+                return self._want(left, None, wanted, depth)
+            case ast.Compare():
+                return True
+        return self._want(test, None, wanted, depth)
 
+    def _want(self, value: ast.expr, exactly: str | None, wanted: Wanted, depth: int) -> bool:
+        """The value must be `exactly` that, or on."""
+        name = self._variable(value)
+        if name is None:
+            alias = self._alias(value)
+            if alias is None or depth >= _MAX_ALIASES:
+                return True
+            return self._need(alias, wanted, depth + 1)
+        present = self._documented.get(name, wanted.get(name, self._reads[name].default))
+        if exactly is not None and exactly.lower() in _ON_WORDS:
+            exactly = None
+        met = (present or "").lower() not in _OFF if exactly is None else present == exactly
+        if met:
+            return True
+        if name in self._documented or (exactly is None and not self._is_switch(name)):
+            return name not in self._documented
+        wanted[name] = exactly or (str(_STEP) if "STRIDE" in name else "1")
+        return True
 
-def _needed(syntax: Syntax, node: ast.AST, names: Mapping[str, str], calls: int) -> frozenset[str]:
-    """The switches on the shortest way to `node`."""
-    needed: set[str] = set()
-    child, parent = node, syntax.parents.get(node)
-    while parent is not None:
-        if isinstance(parent, ast.If) and any(child is each for each in parent.body):
-            needed |= {names[name] for name in _conjuncts(parent.test) if name in names}
-        if isinstance(parent, _Function):
-            ways = [
-                _needed(syntax, call, names, calls - 1) for call in _calls(syntax, parent.name) if calls > 0
-            ]
-            return frozenset(needed | min(ways, key=len, default=frozenset()))
-        child, parent = parent, syntax.parents.get(parent)
-    return frozenset(needed)
+    def _is_switch(self, name: str) -> bool:
+        """A variable that is off by a number or a word; one without a default may be a path."""
+        return (self._reads[name].default or "").lower() in _OFF - {""}
 
+    def _variable(self, value: ast.expr) -> str | None:
+        """The one environment variable behind an expression."""
+        match value:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                assigned = self._values.get(name)
+                found = None if assigned is None else self._read_in(assigned)
+                return found or (name.upper() if name.upper() in self._reads else None)
+        return self._read_in(value)
 
-def _conjuncts(test: ast.expr) -> Iterator[str]:
-    """Names that must be true for the test to be."""
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        for each in test.values:
-            yield from _conjuncts(each)
-    elif isinstance(test, ast.Name | ast.Attribute):
-        yield _name(test)
+    def _read_in(self, value: ast.expr) -> str | None:
+        """The variable that an expression of casts and a read names by its text."""
+        if any(isinstance(each, ast.BoolOp | ast.IfExp) for each in ast.walk(value)):
+            return None
+        names = [
+            each.value
+            for each in ast.walk(value)
+            if isinstance(each, ast.Constant)
+            and isinstance(each.value, str)
+            and _VARIABLE.match(each.value)
+            and each.value in self._reads
+        ]
+        return names[0] if len(names) == 1 else None
 
+    def _alias(self, value: ast.expr) -> ast.expr | None:
+        """The expression that a local name stands for: `run_ttt = args.ttt_enabled and …`."""
+        return self._values.get(value.id) if isinstance(value, ast.Name) else None
 
-def _calls(syntax: Syntax, name: str) -> Iterable[ast.Call]:
-    return (node for node in syntax.nodes if isinstance(node, ast.Call) and _name(node.func) == name)
-
-
-def _name(node: ast.AST | None) -> str:
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-    return ""
+    def _given(self, test: ast.expr) -> bool:
+        """Whether the test is a single variable that is on, so that its other branch is not taken."""
+        name = self._variable(test)
+        if name is None:
+            return False
+        return (self._documented.get(name, self._reads[name].default) or "").lower() not in _OFF

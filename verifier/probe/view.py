@@ -15,8 +15,9 @@ from pathlib import Path
 WORK = "/tmp/audit"
 """Where every run finds its tree: scripts derive seeds and names from resolved paths."""
 HOME = "/tmp/home"
-SCRATCH = ("/tmp", "/var/tmp", "/run", "/dev/shm")
-"""Private folders of each run, all on one memory file system of bounded size."""
+SCRATCH = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/workspace", "/root", "/data", "/content")
+"""Private folders of each run, all on one memory file system of bounded size; the last ones are those of
+rented machines, which scripts name."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store")
 _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone")
@@ -30,6 +31,8 @@ _DEVICE_LINKS = (
     ("/proc/self/fd/2", "/dev/stderr"),
 )
 _PACKAGE = Path(__file__).resolve().parent.parent
+_INSTALLED = ("*.dist-info", "*.egg-info")
+_PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,31 @@ def _interpreter() -> Iterator[Path]:
         executable = executable.parent / executable.readlink()
         yield executable.parent
     yield from (Path(folder) for folder in site.getsitepackages())
-    if site.ENABLE_USER_SITE:
-        yield Path(site.getusersitepackages())
+    yield from package_folders()
     yield _PACKAGE
     yield _PACKAGE.with_name("pgolf")
+
+
+def package_folders() -> tuple[Path, ...]:
+    """Folders of this interpreter's search path that packages were installed in, in its order.
+
+    A user's own packages, a `--target` folder and PYTHONPATH are there. A source checkout is not: what lies
+    beside the code is nobody's business, and the two packages of the audit are shown by themselves.
+    """
+    folders: dict[Path, None] = {}
+    for entry in sys.path:
+        folder = Path(entry).absolute() if entry else None
+        if folder is None or not folder.is_dir() or folder == _PACKAGE.parent:
+            continue
+        installed = folder.name in _PACKAGE_FOLDERS or any(any(folder.glob(each)) for each in _INSTALLED)
+        if installed and not _is_source(folder):
+            folders[folder] = None
+    return tuple(folders)
+
+
+def _is_source(folder: Path) -> bool:
+    """A checkout that was installed in place holds its own metadata, and much else."""
+    return any((folder / name).exists() for name in (".git", "pyproject.toml", "setup.py"))
 
 
 def _covers(bound: str, path: Path) -> bool:

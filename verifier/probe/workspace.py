@@ -17,7 +17,7 @@ from verifier.probe.stream import Stream
 from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script
 
-RUN, OUT, DATA, BIN, JOB = "run", "out", "run/data", "bin", "job.json"
+RUN, OUT, DATA, BIN, JOB, WRAPPED = "run", "out", "run/data", "bin", "job.json", "wrapped"
 TRAIN_TOKENS = 1 << 17
 _NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA-SMI (audit stand-in): no GPU here'\n"
 
@@ -30,6 +30,7 @@ def build(
     stream: Stream,
     vocabulary: Vocabulary,
     train_seed: Sequence[int],
+    sizes: Mapping[str, int],
     watch: bool = False,
     replays: Mapping[str, Sequence[int]] | None = None,
     tables: Sequence[int] = (),
@@ -61,6 +62,8 @@ def build(
         "script": f"{RUN}/{script.path}",
         "out": OUT,
         "data": DATA,
+        "wrapped": WRAPPED,
+        "sizes": dict(sizes),
         "val": [str(val.relative_to(tree))],
         "argv": [],
         "fp32": True,

@@ -17,7 +17,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from verifier.probe.child import clock, devices, foreign, lively, precision, program, shadow
+from verifier.probe.child import (
+    clock,
+    data,
+    devices,
+    distributed,
+    foreign,
+    lively,
+    precision,
+    program,
+    shadow,
+)
+from verifier.probe.child.hub import Hub
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.tape import LineTee, Tape
 from verifier.probe.child.uses import USES
@@ -37,18 +48,21 @@ def main(work: Path) -> int:
     script, out = work / job["script"], work / job["out"]
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    tape = Tape(out, script.parent)
+    tape = Tape(out, script.parent, work / job["wrapped"])
     mode = shadow.Shadow(
         tape, PositionIndex(read_stream([work / path for path in job["val"]])), devices.redirect
     )
     devices.install()
+    distributed.install()
     if job["fp32"]:
         precision.install()
     if job["lively"]:
         lively.install()
-    foreign.install()
+    provider = data.Provider(work / job["data"])
+    data.install(provider)
+    foreign.install(Hub(provider, work / job["data"]).module)
     watch = Watching(tape, mode, job["vocab_size"], job["replays"]).watch if job["watch"] else None
-    program.install(tape, str(work / job["data"]), watch, job["cut"])
+    program.install(tape, str(work / job["data"]), work / job["wrapped"], job["sizes"], watch, job["cut"])
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)
     virtual = clock.install()
@@ -60,9 +74,8 @@ def main(work: Path) -> int:
     except BaseException as error:
         traceback.print_exc()
         last = traceback.extract_tb(error.__traceback__)
-        own = [
-            f"{Path(f.filename).name}:{f.lineno}" for f in last if f.filename.startswith(str(script.parent))
-        ]
+        own_code = (str(script.parent), str(work / job["wrapped"]))
+        own = [f"{Path(f.filename).name}:{f.lineno}" for f in last if f.filename.startswith(own_code)]
         ended = {"status": "raised", "error": f"{type(error).__name__}: {error}"[:2000], "at": own[-3:]}
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

@@ -62,6 +62,20 @@ def gated_delta_rule(
     return out.transpose(1, 2), final
 
 
+def chunk_gated_delta_rule(
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor, *args: Any, **kwargs: Any
+) -> tuple[Tensor, Tensor | None]:
+    """The rule under the package's own names of its arguments."""
+    return gated_delta_rule(q, k, v, g, beta, *args, **kwargs)
+
+
+def chunk_delta_rule(
+    q: Tensor, k: Tensor, v: Tensor, beta: Tensor, *args: Any, **kwargs: Any
+) -> tuple[Tensor, Tensor | None]:
+    """The rule without decay."""
+    return gated_delta_rule(q, k, v, torch.zeros_like(beta), beta, *args, **kwargs)
+
+
 def unit(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
 
@@ -175,9 +189,16 @@ def module(name: str) -> types.ModuleType:
         GatedDeltaNet=GatedDeltaNet,
         ShortConvolution=ShortConvolution,
         FusedRMSNormGated=GatedNorm,
-        chunk_gated_delta_rule=gated_delta_rule,
-        fused_recurrent_gated_delta_rule=gated_delta_rule,
-        naive_chunk_gated_delta_rule=gated_delta_rule,
+        **dict.fromkeys(
+            (
+                "chunk_gated_delta_rule",
+                "fused_recurrent_gated_delta_rule",
+                "naive_chunk_gated_delta_rule",
+                "naive_recurrent_gated_delta_rule",
+            ),
+            chunk_gated_delta_rule,
+        ),
+        **dict.fromkeys(("chunk_delta_rule", "fused_recurrent_delta_rule"), chunk_delta_rule),
         **{
             each: _without_stand_in(each)
             for each in ("GatedDeltaProduct", "Mamba2", "RWKV7Attention", "DeltaNet")

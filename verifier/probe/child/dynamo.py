@@ -39,7 +39,14 @@ def install() -> None:
     members: dict[str, Any] = dict.fromkeys(_PASS_THROUGH, _first)
     config = types.ModuleType("torch._dynamo.config")
     config.__getattr__ = anything  # type: ignore[method-assign]
-    members |= {"config": config, "disable": _disable, "is_compiling": lambda: False}
+    rules = types.ModuleType("torch._dynamo.trace_rules")  # torch itself clears their caches
+    rules.__getattr__ = anything  # type: ignore[method-assign]
+    members |= {
+        "config": config,
+        "disable": _disable,
+        "is_compiling": lambda: False,
+        "trace_rules": rules,
+    }
     vars(dynamo).update(members)
     sys.modules["torch._dynamo"], sys.modules["torch._dynamo.config"] = dynamo, config
     torch._dynamo = dynamo

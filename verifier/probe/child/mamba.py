@@ -67,13 +67,29 @@ def scan(
     return y, final
 
 
+def mamba_chunk_scan_combined(
+    x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *args: Any, **kwargs: Any
+) -> Any:
+    """The scan under the package's own names of its arguments."""
+    return scan(x, dt, A, B, C, *args, **kwargs)
+
+
 def causal_conv1d_fn(
-    x_BDT: Tensor, weight_DW: Tensor, bias: Tensor | None = None, activation: str | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    seq_idx: Tensor | None = None,
+    initial_states: Tensor | None = None,
+    return_final_states: bool = False,
+    final_states_out: Tensor | None = None,
+    activation: str | None = None,
 ) -> Tensor:
-    """A depth-wise convolution that reads the present and the W-1 values before it."""
+    """A depth-wise convolution of (B, D, T) by (D, W): reads the present and the W-1 values before it."""
     used("causal conv1d")
-    width = weight_DW.size(-1)
-    out = F.conv1d(F.pad(x_BDT, (width - 1, 0)), weight_DW[:, None], bias, groups=x_BDT.size(1))
+    if seq_idx is not None or initial_states is not None or return_final_states:
+        raise NotImplementedError("causal_conv1d_fn with documents or states has no stand-in")
+    width = weight.size(-1)
+    out = F.conv1d(F.pad(x, (width - 1, 0)), weight[:, None], bias, groups=x.size(1))
     return F.silu(out) if activation in ("silu", "swish") else out
 
 
@@ -144,7 +160,7 @@ class Mamba2(nn.Module):
         sizes = [self.d_inner, self.d_inner + 2 * state, self.nheads]
         z, mixed, dt = torch.split(self.in_proj(u), sizes, dim=-1)
         weight, bias = self.conv1d.weight.squeeze(1), self.conv1d.bias
-        mixed = causal_conv1d_fn(mixed.transpose(1, 2), weight, bias, "silu").transpose(1, 2)
+        mixed = causal_conv1d_fn(mixed.transpose(1, 2), weight, bias, activation="silu").transpose(1, 2)
         x, B, C = torch.split(mixed, [self.d_inner, state, state], dim=-1)
         by_head, by_group = (
             (*u.shape[:2], self.nheads, self.headdim),
@@ -177,7 +193,7 @@ def module(name: str) -> types.ModuleType:
     made.__path__ = []
     vars(made).update(
         Mamba2=Mamba2,
-        mamba_chunk_scan_combined=scan,
+        mamba_chunk_scan_combined=mamba_chunk_scan_combined,
         causal_conv1d_fn=causal_conv1d_fn,
         InferenceParams=InferenceParams,
     )

@@ -1,7 +1,7 @@
-"""Run the submission's script as `__main__`, unmodified, with its data files watched.
+"""Run the submission's script as `__main__`, with its data files watched.
 
 Sources that need a newer grammar than this interpreter's are rewritten to the same program in the older
-one, also where a packed script executes its own payload. No other source is changed.
+one, also where a packed script executes its own payload. Literal sizes become the audit's (`literals`).
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib.machinery
-import linecache
 import os
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from verifier.grammar import downgrade
+from verifier.probe.child.asserts import drop_device_asserts
 from verifier.probe.child.rewrite import WATCH, Cut, Watcher, rewrite
 from verifier.probe.child.tape import Tape
 from verifier.probe.child.uses import used
+from verifier.probe.literals import scale_literals
 
 _wrapped = 0
+_wrapped_folder = Path()
 _watching = False
 _cut: Cut | None = None
+_sizes: Mapping[str, int] = {}
 _plain_exec, _plain_compile = builtins.exec, builtins.compile
 
 
@@ -33,28 +36,40 @@ def _compile_text(source: str, name: str, flags: int = 0) -> types.CodeType:
     if lower != source:
         used("grammar 3.12 on 3.11")
     tree = _plain_compile(lower, name, "exec", flags=flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    tree, changed = scale_literals(tree, _sizes)
+    if changed:
+        used("literal size scaled")
     code: types.CodeType = _plain_compile(
-        rewrite(tree, _watching, _cut), name, "exec", flags=flags, dont_inherit=True
+        rewrite(drop_device_asserts(tree), _watching, _cut), name, "exec", flags=flags, dont_inherit=True
     )
     return code
 
 
 def _register(source: str) -> str:
-    """Give executed text a name of its own, so that stacks and tracebacks can quote its lines."""
+    """Give executed text a file of its own: stacks quote its lines, compilers keep a cache beside it."""
     global _wrapped
-    name = "<wrapped>" if _wrapped == 0 else f"<wrapped {_wrapped}>"
+    path = _wrapped_folder / ("<wrapped>" if _wrapped == 0 else f"<wrapped {_wrapped}>")
     _wrapped += 1
-    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-    return name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source, encoding="utf-8", errors="replace")
+    return str(path)
 
 
-def install(tape: Tape, data_folder: str, watch: Watcher | None, cut: Cut | None = None) -> None:
+def install(
+    tape: Tape,
+    data_folder: str,
+    wrapped: Path,
+    sizes: Mapping[str, int],
+    watch: Watcher | None,
+    cut: Cut | None = None,
+) -> None:
     """Hook `exec`, `compile` and module loading for the grammar, and `open` for the order tape."""
-    global _watching, _cut
+    global _watching, _wrapped_folder, _sizes, _cut
     _watching, _cut = watch is not None, cut
+    _wrapped_folder, _sizes = wrapped, sizes
     if watch is not None:
         setattr(builtins, WATCH, watch)
-    folder = str(Path(data_folder).parent)
+    folder, real_data = str(Path(data_folder).parent), os.path.realpath(data_folder)
 
     def text_of(source: Any) -> str | None:
         if isinstance(source, bytes | bytearray | memoryview):
@@ -73,7 +88,7 @@ def install(tape: Tape, data_folder: str, watch: Watcher | None, cut: Cut | None
 
     def run_compile(source: Any, filename: Any, mode: str, *args: Any, **kwargs: Any) -> Any:
         text = text_of(source) if mode == "exec" else None
-        own = sys._getframe(1).f_code.co_filename.startswith((folder, "<wrapped"))
+        own = sys._getframe(1).f_code.co_filename.startswith((folder, str(wrapped)))
         if text is not None and own:
             return _compile_text(text, _register(text))
         return _plain_compile(source, filename, mode, *args, **kwargs)
@@ -93,9 +108,9 @@ def install(tape: Tape, data_folder: str, watch: Watcher | None, cut: Cut | None
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(args[0], str) and args[0].endswith(".bin"):
-            path = os.path.abspath(args[0])
-            if path.startswith(data_folder):
-                tape.write("open", path=path.removeprefix(data_folder).lstrip("/"), site=tape.site())
+            path = os.path.realpath(args[0])
+            if path.startswith(real_data):
+                tape.write("open", path=path.removeprefix(real_data).lstrip("/"), site=tape.site())
 
     sys.addaudithook(audit)
 

@@ -31,13 +31,14 @@ MAX_FRAMES = 12
 
 
 class Tape:
-    """Writes events. `root` is the folder whose files count as the submission's own code."""
+    """Writes events. `root` holds the submission's own code, `wrapped` what its packed parts unpacked to."""
 
-    def __init__(self, folder: Path, root: Path) -> None:
+    def __init__(self, folder: Path, root: Path, wrapped: Path) -> None:
         self._events = (folder / "tape.jsonl").open("w", encoding="utf-8", buffering=1 << 16)
         self._scores = (folder / "scores.bin").open("wb", buffering=1 << 16)
         self._written = 0
         self._root = f"{root}/"
+        self._wrapped = f"{wrapped}/"
         self._sites: dict[tuple[tuple[str, int, str], ...], int] = {}
         self.count = 0
 
@@ -77,8 +78,9 @@ class Tape:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_filename
-            if name.startswith((self._root, "<wrapped")):
-                frames.append((name.removeprefix(self._root), frame.f_lineno, frame.f_code.co_name))
+            if name.startswith((self._root, self._wrapped)):
+                own = name.removeprefix(self._root).removeprefix(self._wrapped)
+                frames.append((own, frame.f_lineno, frame.f_code.co_name))
             frame = frame.f_back
         stack = tuple(reversed(frames[-MAX_FRAMES:]))
         number = self._sites.get(stack)

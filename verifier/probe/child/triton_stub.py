@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -60,9 +61,21 @@ def _own_kernels(function: Any) -> Any:
     return function
 
 
+def _keep_from_torch() -> None:
+    """Torch remembers the answer: it has no Triton, installed or not; the script has."""
+    real = sys.modules.get("triton")
+    sys.modules["triton"] = None  # type: ignore[assignment]
+    try:
+        has_triton_package()
+    finally:
+        del sys.modules["triton"]
+        if real is not None:
+            sys.modules["triton"] = real
+
+
 def install() -> None:
     """Let torch's registration of operators take kernels and bodies that were written for CUDA."""
-    has_triton_package()  # torch remembers the answer: it has no Triton, the script has.
+    _keep_from_torch()
     library = torch.library
     define_op = library.custom_op
 
