@@ -24,6 +24,7 @@ from verifier import __version__
 from verifier.checks import load_checks, run_checks
 from verifier.evidence import Evidence
 from verifier.finding import Finding, Grade, State
+from verifier.probe.device import Device
 from verifier.report.model import (
     Bpb,
     FileDigest,
@@ -87,6 +88,7 @@ def audit(
     *,
     level: Level = Level.PROBES,
     seed: int | None = None,
+    device: Device = Device.CPU,
     time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS,
     progress: Progress = lambda stage: None,
     checkout: Checkout | None = None,
@@ -104,7 +106,7 @@ def audit(
     if level is Level.PROBES:
         stream_seed = secrets.randbits(SEED_BITS) if seed is None else seed
         left_seconds = time_limit_seconds - (time.monotonic() - started)
-        probed = _run_probes(submission, stream_seed, left_seconds, progress)
+        probed = _run_probes(submission, stream_seed, left_seconds, device, progress)
     progress("checking")
     findings = (*run_checks(Evidence(submission, probed.record)), *probed.findings)
     description = (
@@ -137,12 +139,14 @@ def read_folder(folder: Path) -> Submission:
     return load_submission(folder)
 
 
-def probe(submission: Submission, seed: int, time_limit_seconds: float, progress: Progress) -> ProbeRecord:
+def probe(
+    submission: Submission, seed: int, time_limit_seconds: float, device: Device, progress: Progress
+) -> ProbeRecord:
     """Run the probes. Imported here, so that `--level documents` needs none of it."""
     from verifier.probe import run_probes
 
     record: ProbeRecord = run_probes(
-        submission, seed=seed, time_limit_seconds=time_limit_seconds, progress=progress
+        submission, seed=seed, time_limit_seconds=time_limit_seconds, device=device, progress=progress
     )
     return record
 
@@ -153,6 +157,7 @@ def describe_probes(record: ProbeRecord) -> ProbeDescription:
     return ProbeDescription(
         run=RunInfo(
             level=Level.PROBES,
+            device=str(record.device),
             seeds=(record.seed,),
             not_run="; ".join(record.attempts) or "no run gave a number" if record.base is None else None,
             environment=tuple(Override(each.name, each.value, each.why) for each in record.settings),
@@ -259,13 +264,15 @@ def legal_contrasts(findings: Sequence[Finding]) -> dict[str, str]:
 # ---- probes -------------------------------------------------------------------------------------
 
 
-def _run_probes(submission: Submission, seed: int, time_limit_seconds: float, progress: Progress) -> _Probed:
+def _run_probes(
+    submission: Submission, seed: int, time_limit_seconds: float, device: Device, progress: Progress
+) -> _Probed:
     fatal = [problem.message for problem in submission.problems if problem.fatal]
     if submission.script is None or fatal:
         return _Probed(not_run=fatal[0] if fatal else "the folder has no training script")
     progress("running the probes")
     try:
-        return _Probed(probe(submission, seed, time_limit_seconds, progress))
+        return _Probed(probe(submission, seed, time_limit_seconds, device, progress))
     except Exception as error:
         why = f"the probe runner raised {type(error).__name__}: {error}"
         finding = Finding(

@@ -15,6 +15,7 @@ from verifier import __version__
 from verifier.audit import Level, audit, edition_name
 from verifier.intake.checkout import check_out
 from verifier.intake.git import open_repository
+from verifier.probe.device import Device
 from verifier.report.json import render_json
 
 NAME_CHARS = 60
@@ -33,6 +34,7 @@ class Settings:
     tool: str = ""
     """`tool_stamp()` of the verifier that started the run."""
     rule_edition: str = ""
+    device: str = str(Device.CPU)
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,10 @@ class Task:
         return _digest(json.dumps(asdict(self), sort_keys=True))[:KEY_CHARS]
 
 
-def settings(level: Level, time_limit_seconds: float, seed: int | None) -> Settings:
-    return Settings(str(level), time_limit_seconds, seed, tool_stamp(), edition_name())
+def settings(
+    level: Level, time_limit_seconds: float, seed: int | None, device: Device = Device.CPU
+) -> Settings:
+    return Settings(str(level), time_limit_seconds, seed, tool_stamp(), edition_name(), str(device))
 
 
 def folder_task(folder: Path, how: Settings) -> Task:
@@ -85,6 +89,7 @@ def audit_task(task: Task) -> str:
             Path(task.path),
             level=Level(how.level),
             seed=how.seed,
+            device=Device(how.device),
             time_limit_seconds=how.time_limit_seconds,
         )
         return render_json(report, f"{task.name}.json")
@@ -96,6 +101,7 @@ def audit_task(task: Task) -> str:
             checkout.root,
             level=Level(how.level),
             seed=how.seed,
+            device=Device(how.device),
             time_limit_seconds=how.time_limit_seconds,
             checkout=checkout,
         )

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from verifier import __version__
 from verifier.audit import edition_name
+from verifier.probe.device import Device
 
 DEFAULT_COMMAND = "audit"
 
@@ -36,6 +37,9 @@ app = typer.Typer(
 )
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+DeviceOption = Annotated[
+    Device, typer.Option(help="Where the script computes. cuda: on a real GPU, in its own precision.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="One line, and no progress.")]
 TimeLimit = Annotated[
     float, typer.Option("--time-limit", min=1.0, metavar="SECONDS", help="Of all probes together.")

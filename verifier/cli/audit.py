@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level, audit
-from verifier.cli.app import DEFAULT_COMMAND, Debug, Quiet, TimeLimit, app
+from verifier.cli.app import DEFAULT_COMMAND, Debug, DeviceOption, Quiet, TimeLimit, app
 from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
 from verifier.cli.source import GitOption, check_folder, checked_out, print_notes
+from verifier.probe.device import Device
 from verifier.report.json import render_json
 from verifier.report.markdown import render_markdown
 from verifier.report.model import Report
@@ -43,6 +44,7 @@ def audit_command(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the synthetic streams; drawn fresh when not given.")
     ] = None,
+    device: DeviceOption = Device.CPU,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a pull-request comment.")] = False,
     output: Annotated[
@@ -71,6 +73,7 @@ def audit_command(
                     where,
                     level=level,
                     seed=seed,
+                    device=device,
                     time_limit_seconds=time_limit,
                     progress=progress,
                     checkout=checkout,

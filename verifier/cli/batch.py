@@ -20,10 +20,11 @@ from verifier.batch.cluster import RayExecutor
 from verifier.batch.local import Executor, LocalExecutor
 from verifier.batch.plan import all_pulls, pull_tasks, read_list, read_numbers
 from verifier.batch.task import folder_task, settings, unique
-from verifier.cli.app import Debug, Quiet, app
+from verifier.cli.app import Debug, DeviceOption, Quiet, app
 from verifier.cli.errors import ERROR, INTERRUPTED, Stop, fail, told_plainly
 from verifier.cli.source import GitOption, check_folder
 from verifier.intake.git import open_repository
+from verifier.probe.device import Device
 from verifier.report.field import print_counts, shown_batch
 
 CPUS_PER_PROBED_AUDIT = 2  # an audit with probes keeps two children busy
@@ -49,6 +50,7 @@ def batch(
         ),
     ] = None,
     level: Annotated[Level, typer.Option(help="How far each audit goes.")] = Level.PROBES,
+    device: DeviceOption = Device.CPU,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Audits at a time; half the cores with probes, else all.")
     ] = None,
@@ -71,7 +73,7 @@ def batch(
     Killed or interrupted, the same command goes on where it stopped: nothing is lost, nothing is run twice.
     """
     with told_plainly(debug):
-        how = settings(level, time_limit, seed)
+        how = settings(level, time_limit, seed, device)
         tasks = _tasks(folders or [], git, prs, every, rows, how)
         cpus = CPUS_PER_PROBED_AUDIT if level is Level.PROBES else 1
         at_once = jobs or max(1, _cores() // cpus)

@@ -15,6 +15,7 @@ from verifier.cli.app import Debug, Quiet, TimeLimit, app
 from verifier.cli.errors import Stop, told_plainly
 from verifier.cli.source import GitOption, check_folder, checked_out
 from verifier.intake.checkout import Checkout
+from verifier.probe.device import Device
 from verifier.replay import compare, replayable_checks
 from verifier.report.json import ReportError, read_report
 from verifier.report.model import Report
@@ -47,6 +48,7 @@ def replay(
                     where,
                     level=Level.PROBES,
                     seed=recorded.run.seeds[0],
+                    device=Device(recorded.run.device),
                     time_limit_seconds=time_limit,
                     progress=progress,
                     checkout=checkout,

@@ -24,7 +24,8 @@ THRESHOLD_BITS = 64.0
 """A false accusation has odds of at most 2^-64."""
 
 FLOAT32_SCORE = 2e-6
-"""Nats by which one score may be off because the script worked in float32 (seen: below 1e-6)."""
+"""Nats by which one score may be off because the script worked in float32 (seen: below 1e-6). A run in a coarser
+precision has a larger one (`Device.score_slack_nats`)."""
 
 
 BYTES_SLACK = 0.1
@@ -58,7 +59,7 @@ class Floor:
         return max(0.0, self.loss_nats - self.floor_nats) + self.threshold_bits * math.log(2) / self.tokens
 
 
-def floor_of_scores(reported: Pass, stream: Stream, numbers: int) -> Floor:
+def floor_of_scores(reported: Pass, stream: Stream, numbers: int, slack_nats: float = FLOAT32_SCORE) -> Floor:
     """The floor over the captured first score of each drawn position. `numbers` is how many numbers were tried.
 
     A BOS is left out: its place was fixed in advance and Q gives it all probability, so no predictor can gain
@@ -69,8 +70,8 @@ def floor_of_scores(reported: Pass, stream: Stream, numbers: int) -> Floor:
     scored = committed.scored & (nats > 0.0)
     nats = nats[scored]
     losses = committed.values[scored]
-    # What is no number proves nothing, and float32 may have rounded each score in the script's favour.
-    gain = float(np.where(np.isfinite(losses), nats - losses - FLOAT32_SCORE, -np.inf).sum()) / math.log(2)
+    # What is no number proves nothing, and each score may have been rounded in the script's favour.
+    gain = float(np.where(np.isfinite(losses), nats - losses - slack_nats, -np.inf).sum()) / math.log(2)
     tokens = int(scored.sum())
     return Floor(
         gain_bits=gain,
@@ -82,14 +83,21 @@ def floor_of_scores(reported: Pass, stream: Stream, numbers: int) -> Floor:
     )
 
 
-def floor_of_print(reported: Pass, stream: Stream, numbers: int, repeats: int, dropped: int) -> Floor:
+def floor_of_print(
+    reported: Pass,
+    stream: Stream,
+    numbers: int,
+    repeats: int,
+    dropped: int,
+    slack_nats: float = FLOAT32_SCORE,
+) -> Floor:
     """The floor over the printed mean alone.
 
     `repeats` bounds how often a position may have entered the mean, and `dropped` how many positions a
     tolerated tail may have left out; the printed digits cost half a unit of the last one.
     """
     tokens = max(stream.targets - dropped, 1)
-    rounded = reported.loss_nats + 0.5 * 10.0**-reported.loss_digits + FLOAT32_SCORE
+    rounded = reported.loss_nats + 0.5 * 10.0**-reported.loss_digits + slack_nats
     nats = stream.code_length_nats()[1:]
     # The dropped positions are taken to be the dearest, so what is left of the entropy is not too much.
     left_nats = float(nats.sum()) - (stream.targets - tokens) * float(nats.max())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.probe.device import Device
 from verifier.probe.passes import Pass
 from verifier.probe.scale import Setting
 from verifier.probe.stream import Stream
@@ -74,6 +75,7 @@ class ProbeRecord:
     isolation: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[str, ...] = ()
     """Rungs of the ladder that failed before the one used, in words."""
+    device: Device = Device.CPU
     headline: str | None = None
     """The printed label that stands for the claim at audit scale."""
 

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
 from verifier.probe import workspace
+from verifier.probe.device import Device
 from verifier.probe.floor import floor_of_scores
-from verifier.probe.job import Ended, Job, Limits
+from verifier.probe.job import Ended, Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
@@ -75,13 +76,17 @@ def run_probes(
     *,
     seed: int | None = None,
     time_limit_seconds: float = 170.0,
+    device: Device = Device.CPU,
     progress: Progress = lambda _: None,
 ) -> ProbeRecord:
     """Run the submission's script over the audit's streams. Never raises for what the script does."""
     master = secrets.randbits(63) if seed is None else seed
+    why = device.missing()
     if submission.script is None or submission.script.grammar == "none":
-        return ProbeRecord(master, "none", (), attempts=("there is no script that can be run",))
-    audit = _Audit(submission, submission.script, master, time_limit_seconds, progress)
+        why = "there is no script that can be run"
+    if submission.script is None or why is not None:
+        return ProbeRecord(master, "none", (), attempts=(str(why),), device=device)
+    audit = _Audit(submission, submission.script, master, time_limit_seconds, device, progress)
     return audit.run()
 
 
@@ -89,12 +94,19 @@ class _Audit:
     """The state of one audit: its deadline and the runs made so far."""
 
     def __init__(
-        self, submission: Submission, script: Script, seed: int, limit_seconds: float, progress: Progress
+        self,
+        submission: Submission,
+        script: Script,
+        seed: int,
+        limit_seconds: float,
+        device: Device,
+        progress: Progress,
     ) -> None:
         self._submission = submission
         self._script = script
         self._seed = seed
         self._limit_seconds = limit_seconds
+        self._device = device
         self._deadline = time.monotonic() + limit_seconds
         self._progress = progress
         self._sources = _sources(submission, script)
@@ -156,6 +168,7 @@ class _Audit:
             settings=(*self._settings(scale), *literal_settings(self._sources, scale)),
             isolation=self._isolation,
             attempts=tuple(attempts),
+            device=self._device,
             headline=self._submission.head_metric_label,
         )
 
@@ -174,7 +187,7 @@ class _Audit:
         head = None if run is None else record.same_headline(run)
         if run is None or head is None or not head.reconciled:
             return False
-        floor = floor_of_scores(head, run.stream, len(run.passes))
+        floor = floor_of_scores(head, run.stream, len(run.passes), self._device.score_slack_nats)
         return not floor.broken and not all(score.pure for score in head.scores)
 
     def _settings(self, scale: Scale, small_tables: bool = False) -> tuple[Setting, ...]:
@@ -221,7 +234,9 @@ class _Audit:
                 vocabulary=vocabulary,
                 train_seed=(self._seed, 3),
                 sizes=literal_sizes(planned.scale),
-                watch=planned.watch,
+                device=self._device,
+                # Calls are made again in a forked copy of the process, and a CUDA context does not survive a fork.
+                watch=planned.watch and self._device is Device.CPU,
                 replays=planned.replays,
                 tables=planned.tables,
             )
@@ -230,7 +245,8 @@ class _Audit:
                     argv=(sys.executable, "-B", "-m", "verifier.probe.child", WORK),
                     tree=tree,
                     env=self._environment(planned.scale, bool(planned.tables)),
-                    limits=Limits(wall_seconds=left),
+                    limits=self._device.limits(left),
+                    expose=self._device.expose(),
                     cwd=f"{WORK}/{workspace.RUN}",
                 )
             )
@@ -262,7 +278,7 @@ class _Audit:
             "HOME": "/tmp/home",
             "LANG": "C.UTF-8",
             "PYTHONPATH": os.pathsep.join(map(str, (PACKAGE_ROOT, *package_folders()))),
-            "CUDA_VISIBLE_DEVICES": "",
+            "CUDA_VISIBLE_DEVICES": "" if self._device is Device.CPU else "0",
             "PYTHONHASHSEED": "0",
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": "1",
@@ -299,12 +315,6 @@ def _environment_reads(sources: Mapping[str, str]) -> dict[str, EnvRead]:
         for name, read in environment_reads(source).items():
             reads.setdefault(name, read)
     return reads
-
-
-def _siblings(submission: Submission, script: Script) -> list[str]:
-    """The Python files beside the script."""
-    paths = [submission.root / sibling for sibling in script.siblings]
-    return [path.read_text(errors="replace") for path in paths if path.suffix == ".py" and path.is_file()]
 
 
 def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:

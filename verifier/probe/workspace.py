@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pgolf.shards import write_shard
+from verifier.probe.device import Device
 from verifier.probe.stream import Stream
 from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script
@@ -31,6 +32,7 @@ def build(
     vocabulary: Vocabulary,
     train_seed: Sequence[int],
     sizes: Mapping[str, int],
+    device: Device = Device.CPU,
     watch: bool = False,
     replays: Mapping[str, Sequence[int]] | None = None,
     tables: Sequence[int] = (),
@@ -66,8 +68,7 @@ def build(
         "sizes": dict(sizes),
         "val": [str(val.relative_to(tree))],
         "argv": [],
-        "fp32": True,
-        "lively": True,
+        "device": str(device),
         "watch": watch,
         "replays": None if replays is None else {key: list(calls) for key, calls in replays.items()},
         "vocab_size": vocabulary.size,

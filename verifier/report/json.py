@@ -78,6 +78,7 @@ def to_document(report: Report, saved_as: str = SAVED_REPORT) -> dict[str, Any]:
         "findings": [_finding(finding, replay_command(finding, saved_as)) for finding in report.findings],
         "run": {
             "level": report.run.level,
+            "device": report.run.device,
             "seeds": list(report.run.seeds),
             "not_run": report.run.not_run,
             "environment": [asdict(each) for each in report.run.environment],
@@ -173,6 +174,7 @@ def _from_document(document: Mapping[str, Any]) -> Report:
         findings=findings,
         run=RunInfo(
             level=run["level"],
+            device=run.get("device", "cpu"),
             seeds=tuple(run["seeds"]),
             not_run=run["not_run"],
             environment=tuple(Override(**each) for each in run["environment"]),

@@ -120,6 +120,8 @@ class RunInfo:
 
     level: str
     """`documents` (nothing is executed) or `probes`."""
+    device: str = "cpu"
+    """`cpu`, or `cuda` where the submission ran on a real GPU."""
     seeds: tuple[int, ...] = ()
     """Of the synthetic streams; drawn fresh for each audit unless the user gave one."""
     not_run: str | None = None

@@ -23,6 +23,7 @@ from verifier.probe.child import (
     devices,
     distributed,
     foreign,
+    gpu,
     lively,
     precision,
     program,
@@ -49,18 +50,20 @@ def main(work: Path) -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tape = Tape(out, script.parent, work / job["wrapped"])
-    mode = shadow.Shadow(
-        tape, PositionIndex(read_stream([work / path for path in job["val"]])), devices.redirect
-    )
-    devices.install()
-    distributed.install()
-    if job["fp32"]:
+    on_gpu = job["device"] == "cuda"
+    index = PositionIndex(read_stream([work / path for path in job["val"]]))
+    mode = shadow.Shadow(tape, index, gpu.keep if on_gpu else devices.redirect)
+    if on_gpu:
+        gpu.install()
+    else:
+        devices.install()
         precision.install()
-    if job["lively"]:
-        lively.install()
+    distributed.install()
+    lively.install()
     provider = data.Provider(work / job["data"])
     data.install(provider)
-    foreign.install(Hub(provider, work / job["data"]).module)
+    hub = Hub(provider, work / job["data"]).module
+    foreign.install_missing(hub) if on_gpu else foreign.install(hub)
     watch = Watching(tape, mode, job["vocab_size"], job["replays"]).watch if job["watch"] else None
     program.install(tape, str(work / job["data"]), work / job["wrapped"], job["sizes"], watch, job["cut"])
     shadow.install(mode)

@@ -79,3 +79,9 @@ def install(hub: Builder) -> None:
         del sys.modules[name]  # what torch has imported of it stays with torch
     sys.meta_path.insert(0, Finder({**KERNELS, "huggingface_hub": hub}))
     sys.meta_path.append(Finder(MISSING))
+
+
+def install_missing(hub: Builder) -> None:
+    """On a GPU: only what cannot be imported is answered, and what is installed runs as it is."""
+    programs.install()
+    sys.meta_path.append(Finder({**KERNELS, **MISSING, "huggingface_hub": hub}))
