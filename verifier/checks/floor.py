@@ -11,7 +11,6 @@ from verifier.checks.probe_base import no_base, stage_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.floor import (
-    BYTES_SLACK,
     Floor,
     floor_of_bits,
     floor_of_print,
@@ -58,8 +57,9 @@ def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     its sizes are, so the bound holds there as well; the scores must cover the stream.
 
     A claim in bits per byte alone, as mixtures over bytes print it, is held against the entropy in bits over
-    the true bytes of the stream, less a tenth. Below that either the predictor beats the entropy, or the byte
-    count is over a tenth too high, or tokens are left out: each is a breach.
+    the true bytes of the stream, less a tenth unless the line names these very bytes. Below that either the
+    predictor beats the entropy, or the byte count is over a tenth too high, or tokens are left out: each is a
+    breach.
 
     On a GPU the script keeps its own precision, and each score is taken to be rounded in its favour by up to
     2^-5 nats, so a PASS there sees less.
@@ -87,24 +87,24 @@ def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
 
 def _claimed_bits(record: ProbeRecord, run: Run, numbers: int) -> Outcome | None:
     """A claim in bits per byte that has no loss beside it, such as a mixture over bytes; None when above."""
-    metric = printed_bits(run.tape, record.headline)
-    if metric is None or metric.val_bpb is None:
+    claim = printed_bits(run.tape, record.headline)
+    if claim is None:
         return None
     true_bytes = int(run.true_bytes.sum())
-    floor = floor_of_bits(metric.val_bpb, metric.bpb_digits, true_bytes, run.stream, numbers + 1)
+    floor = floor_of_bits(claim, true_bytes, run.stream, numbers + 1)
     if not floor.broken:
         return None
     bits = floor.floor_nats * run.stream.targets / math.log(2)
     return replace(
         failed(
-            f"{floor.gain_bits:,.0f} bits under the floor: {metric.label} is {metric.val_bpb:.5f} bits a byte on the "
-            f"{run.name} stream, or {metric.val_bpb * true_bytes:,.0f} bits for its {true_bytes:,} bytes, whose entropy is "
-            f"{bits:,.0f} bits; {BYTES_SLACK:.0%} of the entropy is given away for tokens and bytes counted otherwise",
+            f"{floor.gain_bits:,.0f} bits under the floor: {claim.label} is {claim.bpb:.5f} bits a byte on the "
+            f"{run.name} stream, or {claim.bpb * true_bytes:,.0f} bits for its {true_bytes:,} bytes, whose entropy is "
+            f"{bits:,.0f} bits; odds of this from a legal predictor: at most 2^-{floor.gain_bits - math.log2(numbers + 1):,.0f}",
             stream=run.name,
-            label=metric.label,
+            label=claim.label,
             gain_bits=round(floor.gain_bits, 3),
             threshold_bits=round(floor.threshold_bits, 3),
-            val_bpb=metric.val_bpb,
+            val_bpb=claim.bpb,
             true_bytes=true_bytes,
             entropy_bits=bits,
             tokens=floor.tokens,

@@ -18,7 +18,6 @@ from verifier.intake.metric import metrics_of_line
 from verifier.probe.passes import Pass
 from verifier.probe.stream import Stream
 from verifier.probe.tapefile import Print, Tape
-from verifier.submission import Metric
 
 THRESHOLD_BITS = 64.0
 """A false accusation has odds of at most 2^-64."""
@@ -26,6 +25,17 @@ THRESHOLD_BITS = 64.0
 FLOAT32_SCORE = 2e-6
 """Nats by which one score may be off because the script worked in float32 (seen: below 1e-6). A run in a coarser
 precision has a larger one (`Device.score_slack_nats`)."""
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A printed number of bits per byte without a loss per token."""
+
+    label: str
+    bpb: float
+    digits: int
+    counts: frozenset[int]
+    """The whole numbers on its line, among them often the bytes that it was divided by."""
 
 
 BYTES_SLACK = 0.1
@@ -111,33 +121,35 @@ def floor_of_print(
     )
 
 
-def floor_of_bits(bpb: float, digits: int, run_bytes: int, stream: Stream, numbers: int) -> Floor:
+def floor_of_bits(claim: Bits, true_bytes: int, stream: Stream, numbers: int) -> Floor:
     """The floor over a printed number of bits per byte, when no loss a token was printed beside it.
 
-    `run_bytes` are the true bytes of the whole stream. A share of the entropy pays for what such a number
-    leaves open: tokens left out, documents' first bytes, a byte count that is slightly another.
+    `true_bytes` are those of the whole stream. Where the line does not say that it counted these, a share of
+    the entropy pays for tokens left out, documents' first bytes and bytes counted otherwise.
     """
     nats = stream.code_length_nats()[1:]
-    left_nats = float(nats.sum()) * (1.0 - BYTES_SLACK)
-    spent_nats = (bpb + 0.5 * 10.0**-digits) * run_bytes * math.log(2)
+    slack = 0.0 if true_bytes in claim.counts else BYTES_SLACK
+    left_nats = float(nats.sum()) * (1.0 - slack)
+    spent_nats = (claim.bpb + 0.5 * 10.0**-claim.digits) * true_bytes * math.log(2)
     return Floor(
         gain_bits=(left_nats - spent_nats) / math.log(2),
         threshold_bits=threshold_bits(numbers),
         tokens=stream.targets,
         floor_nats=float(nats.mean()),
-        loss_nats=bpb * run_bytes * math.log(2) / stream.targets,
+        loss_nats=claim.bpb * true_bytes * math.log(2) / stream.targets,
         once_each=False,
     )
 
 
-def printed_bits(tape: Tape, label: str | None) -> Metric | None:
+def printed_bits(tape: Tape, label: str | None) -> Bits | None:
     """The last bits per byte printed without a loss under `label`, whatever counts the label carries."""
     found = None
     for event in tape.of(Print):
         for metric in metrics_of_line(event.text, 0):
             same = label is not None and _NUMBER.sub("#", metric.label) == _NUMBER.sub("#", label)
             if same and metric.val_loss is None and metric.val_bpb is not None:
-                found = metric
+                counts = frozenset(int(number) for number in _NUMBER.findall(event.text))
+                found = Bits(metric.label, metric.val_bpb, metric.bpb_digits, counts)
     return found
 
 
