@@ -6,6 +6,8 @@ scores are rounded more coarsely and the floor allows for that.
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +20,11 @@ _READ = (
     Path("/sys/module/nvidia_uvm"),
     Path("/usr/local/nvidia"),
 )
+
+
+_LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu/nvidia/current")
+_PROGRAMS = ("/usr/local/cuda/bin", str(Path(sys.executable).parent))
+"""The driver's libraries and the compiler, where distributions and containers put them."""
 
 
 class Device(StrEnum):
@@ -44,6 +51,18 @@ class Device(StrEnum):
             *(node for node in nodes if node.is_char_device()),
             *(path for path in _READ if path.exists()),
         )
+
+    def environment(self) -> dict[str, str]:
+        """Variables that a run on this device needs beside those of every run."""
+        if self is Device.CPU:
+            return {"CUDA_VISIBLE_DEVICES": ""}
+        libraries = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *_LIBRARIES]
+        programs = [folder for folder in _PROGRAMS if Path(folder).is_dir()]
+        return {
+            "CUDA_VISIBLE_DEVICES": "0",
+            "LD_LIBRARY_PATH": ":".join(folder for folder in libraries if folder and Path(folder).is_dir()),
+            "PATH": ":".join((*programs, "/usr/local/bin:/usr/bin:/bin")),
+        }
 
     def limits(self, wall_seconds: float) -> Limits:
         """A CUDA context alone keeps several gigabytes of the host's memory and reserves far more."""

@@ -275,10 +275,10 @@ class _Audit:
         return {
             **own,
             "PATH": f"{WORK}/{workspace.BIN}:/usr/local/bin:/usr/bin:/bin",
+            **self._device.environment(),
             "HOME": "/tmp/home",
             "LANG": "C.UTF-8",
             "PYTHONPATH": os.pathsep.join(map(str, (PACKAGE_ROOT, *package_folders()))),
-            "CUDA_VISIBLE_DEVICES": "" if self._device is Device.CPU else "0",
             "PYTHONHASHSEED": "0",
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": "1",
