@@ -184,7 +184,9 @@ def attempt(task: Task, report: Path, audit: AuditFunction) -> tuple[Status, str
     """Audit, and write the report whole; what went wrong otherwise."""
     try:
         write_whole(report, audit(task))
-    except (GitError, IntakeError) as error:
+    except GitError as error:
+        return "nothing", ": ".join([str(error), *filter(None, [error.facts.get("found")])])
+    except IntakeError as error:
         return "nothing", str(error)
     except Exception as error:
         return "failed", f"{type(error).__name__}: {error}"

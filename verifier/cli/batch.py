@@ -36,7 +36,7 @@ def batch(
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="For reports/ and index.jsonl; run again to resume.")
-    ] = Path("batch"),
+    ] = Path("pgolf-batch"),
     git: GitOption = None,
     prs: Annotated[
         str | None, typer.Option(metavar="N,N|FILE", help="With --git: these pull requests.")
