@@ -32,7 +32,7 @@ CPUS_PER_PROBED_AUDIT = 2  # an audit with probes keeps two children busy
 @app.command()
 def batch(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Submission folders.", metavar="[FOLDER]…")
+        list[Path] | None, typer.Argument(help="Submission folders.", metavar="FOLDER")
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="For reports/ and index.jsonl; run again to resume.")
@@ -62,7 +62,7 @@ def batch(
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on this Ray cluster; `local` starts one here.")
     ] = None,
-    retry: Annotated[bool, typer.Option(help="Also run again what could not be audited.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also run again what could not be audited.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
