@@ -6,6 +6,7 @@ its own temporary folder and nothing of the parent's terminal, and ends itself w
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -31,6 +32,8 @@ HARD_MARGIN_SECONDS = 90.0
 """Over the time limit, which is of the probes: for intake, checks and a machine that is busy."""
 POLL_SECONDS = 0.5
 STDERR_SHOWN_BYTES = 4096
+COLLECT_EVERY = 100_000
+"""Allocations between garbage collections: a syntax tree makes millions of objects and no garbage."""
 
 AuditFunction = Callable[[Task], str]
 """From a task to the text of its report. A module's own function: it is named, not sent, to the process."""
@@ -169,6 +172,7 @@ def _context() -> multiprocessing.context.ForkServerContext:
 def _audit_here(task: Task, report: Path, audit: AuditFunction, scratch: Path, answer: Connection) -> None:
     """In the new process."""
     os.setsid()
+    gc.set_threshold(COLLECT_EVERY)
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     os.environ["TMPDIR"] = str(scratch)
     tempfile.tempdir = None  # a cached one would win over TMPDIR
@@ -180,7 +184,9 @@ def attempt(task: Task, report: Path, audit: AuditFunction) -> tuple[Status, str
     """Audit, and write the report whole; what went wrong otherwise."""
     try:
         write_whole(report, audit(task))
-    except (GitError, IntakeError) as error:
+    except GitError as error:
+        return "nothing", ": ".join([str(error), *filter(None, [error.facts.get("found")])])
+    except IntakeError as error:
         return "nothing", str(error)
     except Exception as error:
         return "failed", f"{type(error).__name__}: {error}"

@@ -33,11 +33,11 @@ CPUS_PER_PROBED_AUDIT = 2  # an audit with probes keeps two children busy
 @app.command()
 def batch(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Submission folders.", metavar="[FOLDER]…")
+        list[Path] | None, typer.Argument(help="Submission folders.", metavar="FOLDER")
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="For reports/ and index.jsonl; run again to resume.")
-    ] = Path("batch"),
+    ] = Path("pgolf-batch"),
     git: GitOption = None,
     prs: Annotated[
         str | None, typer.Option(metavar="N,N|FILE", help="With --git: these pull requests.")
@@ -64,7 +64,7 @@ def batch(
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on this Ray cluster; `local` starts one here.")
     ] = None,
-    retry: Annotated[bool, typer.Option(help="Also run again what could not be audited.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Also run again what could not be audited.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
