@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,16 @@ from verifier.reference import (
     tokenizer_named,
 )
 from verifier.submission import Log, Submission, Track
+
+SPLIT_DOCUMENTS = 50_000
+"""The validation split is the first 50,000 documents, and training begins after them (R-021)."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n\s*(?:\n|[-*|])")
+_VAL_DOCS = re.compile(r"val[-_]docs[`'\"]?\s*[= ]\s*[`'\"]?(\d[\d,_]*)")
+_TRAIN_SHARDS = re.compile(
+    r"\btrain(?:ing)?\s+shards\b[^.]{0,120}\b(?:match|built|produced|generated|output|identical|come|from)",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|never|no longer|instead of|avoid|leak|fixed|unlike)\b|n't\b", re.IGNORECASE)
 
 PART_OF_SPLIT = 0.95
 """Other exports and trims of one tokenizer's split stay within 3%; less than this is a part of it."""
@@ -34,8 +45,8 @@ def split(evidence: Evidence) -> list[Outcome]:
 
     PASS: a full stream's count, up to the tokens that a loader trims. FAIL: a count that was ruled on as
     part of the split (9,662,464 or 36,562,944 CaseOps tokens), on the record track a stock tokenizer's
-    count below 95% of its full stream, or 1,499 training shards beside the full CaseOps stream. WARN: a
-    doubled `datasets/datasets` path, or a part of the split on the non-record track. UNVERIFIED: any other
+    count below 95% of its full stream, 1,499 training shards beside the full CaseOps stream, or README saying
+    that the training shards were built with fewer validation documents than the log scores. WARN: a doubled `datasets/datasets` path, or a part of the split on the non-record track. UNVERIFIED: any other
     count.
 
     Cannot see: which documents the tokens came from; a preparation script with a leaky default is no
@@ -66,7 +77,7 @@ def split(evidence: Evidence) -> list[Outcome]:
             grouped[outcome.state.value, outcome.message] = (
                 outcome if known is None else replace(known, where=known.where + outcome.where)
             )
-    return [*grouped.values(), *_doubled_paths(submission)]
+    return [*grouped.values(), *_built_from_fewer(submission, logs), *_doubled_paths(submission)]
 
 
 def _of_log(submission: Submission, log: Log) -> Iterator[Outcome]:
@@ -96,6 +107,38 @@ def _of_log(submission: Submission, log: Log) -> Iterator[Outcome]:
         yield replace(passed(message, where, val_tokens=tokens), rules=("R-066",))
     else:
         yield _other_count(submission, log, tokens, where)
+
+
+def _built_from_fewer(submission: Submission, logs: list[Log]) -> Iterator[Outcome]:
+    """Training shards that begin at document N, by README, beside a stream of all 50,000 documents."""
+    full = next(
+        (
+            log
+            for log in logs
+            if log.val_tokens and tokenizer_counted(log.val_tokens) and is_behind_claim(submission, log)
+        ),
+        None,
+    )
+    for sentence in _SENTENCE.split(submission.readme or ""):
+        match = _VAL_DOCS.search(sentence)
+        if full is None or match is None or not _TRAIN_SHARDS.search(sentence) or _DENIED.search(sentence):
+            continue
+        documents = int(re.sub(r"[,_]", "", match.group(1)))
+        if 0 < documents < SPLIT_DOCUMENTS:
+            yield replace(
+                failed(
+                    f"README: {' '.join(sentence.split())[:160]!r}; training then begins at document {documents:,}, "
+                    f"and {full.val_tokens:,} validation tokens are all {SPLIT_DOCUMENTS:,} documents: "
+                    f"{SPLIT_DOCUMENTS - documents:,} of them are in both",
+                    Where("README.md"),
+                    at(full, None),
+                    val_docs=documents,
+                    val_tokens=full.val_tokens,
+                ),
+                try_next="train on shards built with 50,000 validation documents",
+                rules=("R-021",),
+            )
+            return
 
 
 def _other_count(submission: Submission, log: Log, tokens: int, where: Where) -> Outcome:

@@ -71,7 +71,11 @@ def val_data(evidence: Evidence) -> list[Outcome]:
     outcomes = [
         *_joined(
             submission,
-            [(log, log.train_data) for log in logs if log.train_data and _VAL_SET.search(log.train_data.text)],
+            [
+                (log, log.train_data)
+                for log in logs
+                if log.train_data and _VAL_SET.search(log.train_data.text)
+            ],
             [*_said(submission, _TRAINED_ON_VAL)],
             "the training set is the validation set",
             "R-020",
@@ -103,7 +107,9 @@ def _joined(
     )
     if held and said:
         state = State.FAIL
-        message = f"{what}: the log says {held[0][1].text.strip()[:100]!r}, and {said[0].where} {said[0].text!r}"
+        message = (
+            f"{what}: the log says {held[0][1].text.strip()[:100]!r}, and {said[0].where} {said[0].text!r}"
+        )
     else:
         state = State.WARN
         one = logged[0][1].text.strip()[:100] if logged else said[0].text

@@ -33,7 +33,8 @@ _TOTAL_SIZE = re.compile(
     re.IGNORECASE,
 )
 _MODEL_SIZE = re.compile(
-    r"(?:serialized|compressed) model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b", re.IGNORECASE
+    r"(?:serialized|compressed) model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b",
+    re.IGNORECASE,
 )
 _CODE_SIZE = re.compile(
     r"\bcode size(?P<label>[^:\n]{0,40}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)?\b", re.IGNORECASE
@@ -46,10 +47,14 @@ _CALIBRATED = re.compile(
 )
 _CALIBRATION = re.compile(r"calibrat|hessian|gptq", re.IGNORECASE)
 _LATE_CALIBRATION = re.compile(r"\bcalibrat\w*|\bhessians?\b", re.IGNORECASE)
-_NO_PHASE = re.compile(r"reserv|without|skip|disabled|no calib|not calib|budget|val_bpb|val_loss", re.IGNORECASE)
+_NO_PHASE = re.compile(
+    r"reserv|without|skip|disabled|no calib|not calib|budget|val_bpb|val_loss", re.IGNORECASE
+)
 _MAX_LATE = 12
 _QUOTED = 300
-_STORED_TARGETS = re.compile(r"\bpaid[_ ]prefix.{0,80}?(?:tokens\w*\s*[:=]?\s*[1-9][\d,_]{3,}|[1-9][\d,_]{3,} tokens)", re.IGNORECASE)
+_STORED_TARGETS = re.compile(
+    r"\bpaid[_ ]prefix.{0,80}?(?:tokens\w*\s*[:=]?\s*[1-9][\d,_]{3,}|[1-9][\d,_]{3,} tokens)", re.IGNORECASE
+)
 _TRAIN_DATA = re.compile(
     r"\btrain_loader:(?:dataset|shards pattern)|\btrain_files\s*[:=]\s*\S|"
     r"(?:\b(?:experiment|run_id)\s*[:=]\s*|^logs/)\S*val[-_]?only",
