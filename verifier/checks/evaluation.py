@@ -40,7 +40,8 @@ def evaluation(evidence: Evidence) -> list[Outcome]:
     Cannot see: work on the validation stream before the timer starts, such as hint tables, and compile
     warm-up, which merged logs leave out.
 
-    Ruling: README; #529 (616 s, 2026-03-24), #1972 (688 s in its own submission.json, 2026-05-02). Never ruled: whether warm-up counts.
+    Ruling: README; #529 (616 s, 2026-03-24), #1972 (688 s in its own submission.json, 2026-05-02). Never
+    ruled: whether warm-up counts.
 
     Violation: `total_eval_time:708.1s` on eight GPUs. Legal contrast: a diagnostic evaluation of 56 s beside
     `quantized_ttt_phased … eval_time:567100ms`.

@@ -45,8 +45,9 @@ def split(evidence: Evidence) -> list[Outcome]:
 
     PASS: a full stream's count, up to the tokens that a loader trims. FAIL: a count that was ruled on as
     part of the split (9,662,464 or 36,562,944 CaseOps tokens), on the record track a stock tokenizer's
-    count below 95% of its full stream, 1,499 training shards beside the full CaseOps stream, or README saying
-    that the training shards were built with fewer validation documents than the log scores. WARN: a doubled `datasets/datasets` path, or a part of the split on the non-record track. UNVERIFIED: any other
+    count below 95% of its full stream, 1,499 training shards beside the full CaseOps stream, or README
+    saying that the training shards were built with fewer validation documents than the log scores. WARN: a
+    doubled `datasets/datasets` path, or a part of the split on the non-record track. UNVERIFIED: any other
     count.
 
     Cannot see: which documents the tokens came from; a preparation script with a leaky default is no

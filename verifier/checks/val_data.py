@@ -23,7 +23,7 @@ _TRAINED_ON_VAL = re.compile(
     re.IGNORECASE,
 )
 _STORED = re.compile(
-    r"(?:stor|compress|cover|contain|hold|encod|packs?\b)\w*[^.\n]{0,60}\bval(?:idation)?\s+(?:target\s+)?tokens|"
+    r"(?:stor|compress|cover|contain|hold|encod|packs?\b)\w*[^\n]{0,60}?\bval(?:idation)?\s+(?:target\s+)?tokens|"
     r"\bval(?:idation)?\s+(?:target\s+)?tokens[^.\n]{0,40}\b(?:stored|compressed)|paid[-\s]prefix blob",
     re.IGNORECASE,
 )
