@@ -9,16 +9,19 @@ from dataclasses import replace
 from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where, failed, passed, unverified, warned
-from verifier.headline import at, claimed_logs, is_behind_claim
+from verifier.headline import at, claimed_logs, headline_metric, is_behind_claim
 from verifier.reference import (
     OVERLAP_TRAIN_SHARDS,
     SUBSET_VAL_TOKENS,
     Tokenizer,
+    implied_bytes_per_token,
     tokenizer_counted,
     tokenizer_named,
 )
 from verifier.submission import Log, Submission, Track
 
+SPLIT_BYTES = 151_080_891
+"""UTF-8 bytes of the validation split (byte260's stream less its marks; #1804)."""
 SPLIT_DOCUMENTS = 50_000
 """The validation split is the first 50,000 documents, and training begins after them (R-021)."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n\s*(?:\n|[-*|])")
@@ -44,11 +47,11 @@ def split(evidence: Evidence) -> list[Outcome]:
     training shards with the fingerprint of a build whose training documents overlap the validation ones.
 
     PASS: a full stream's count, up to the tokens that a loader trims. FAIL: a count that was ruled on as
-    part of the split (9,662,464 or 36,562,944 CaseOps tokens), on the record track a stock tokenizer's
-    count below 95% of its full stream, 1,499 training shards beside the full CaseOps stream, or README
-    saying that the training shards were built with fewer validation documents than the log scores. WARN: a
-    doubled `datasets/datasets` path, or a part of the split on the non-record track. UNVERIFIED: any other
-    count.
+    part of the split (9,662,464 or 36,562,944 CaseOps tokens); on the record track a stock tokenizer's
+    count below 95% of its full stream, unless the log's own bytes per token make it the whole split again;
+    1,499 training shards beside the full CaseOps stream; or README saying that the training shards were
+    built with fewer validation documents than the log scores. WARN: a doubled `datasets/datasets` path, or a
+    part of the split on the non-record track. UNVERIFIED: any other count.
 
     Cannot see: which documents the tokens came from; a preparation script with a leaky default is no
     evidence of what ran (R-021).
@@ -145,7 +148,9 @@ def _built_from_fewer(submission: Submission, logs: list[Log]) -> Iterator[Outco
 def _other_count(submission: Submission, log: Log, tokens: int, where: Where) -> Outcome:
     tokenizer = tokenizer_named(log.tokenizer_path) if log.tokenizer_path else None
     full = _full(tokenizer)
-    if tokenizer is not None and tokenizer.stock and full and tokens < PART_OF_SPLIT * full:
+    scored = _bytes_scored(submission, log, tokens)
+    whole = scored is not None and scored >= PART_OF_SPLIT * SPLIT_BYTES
+    if tokenizer is not None and tokenizer.stock and full and tokens < PART_OF_SPLIT * full and not whole:
         message = (
             f"{tokens:,} validation tokens, {tokens / full:.1%} of the {tokenizer.name} stream's {full:,}"
         )
@@ -161,6 +166,17 @@ def _other_count(submission: Submission, log: Log, tokens: int, where: Where) ->
         try_next="show the count that this tokenizer gives for the first 50,000 documents",
         rules=("R-066",),
     )
+
+
+def _bytes_scored(submission: Submission, log: Log, tokens: int) -> float | None:
+    """By the log's own ratio: a tokenizer retrained under a stock name has fewer tokens for the same bytes."""
+    metric = headline_metric(submission, log)
+    if metric is None or metric.val_loss is None or metric.val_bpb is None:
+        return None
+    implied = implied_bytes_per_token(
+        metric.val_loss, metric.val_bpb, loss_digits=metric.loss_digits, bpb_digits=metric.bpb_digits
+    )
+    return None if implied is None else tokens * implied.high
 
 
 def _full(tokenizer: Tokenizer | None) -> int:

@@ -27,8 +27,8 @@ _TRAIN_DONE = re.compile(
 )
 _STEP_BAR = re.compile(r"^step\s+(\d+)/(\d+)\s*\|.*\|\s*([\d.]+)s\s*$")
 _TOTAL_SIZE = re.compile(
-    r"(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
-    r"total_bytes|bytes_total|total artifact|total size|artifact)(?P<label>[^:=\n]{0,60}?)\s*[:=]\s*"
+    r"(?<![\w/])(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
+    r"total_bytes|bytes_total|total artifact|total size|artifact(?![a-z/]))(?P<label>[^:=\n]{0,60}?)\s*[:=]\s*"
     r"(?P<size>\d[\d,_]*)\s*(?P<unit>bytes\b|B\b|$|[,;)\s])",
     re.IGNORECASE,
 )

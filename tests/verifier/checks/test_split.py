@@ -86,3 +86,11 @@ def test_training_shards_that_begin_inside_the_scored_documents_fail():
 def test_other_words_about_the_preparation_prove_nothing(readme):
     run = log(metrics=[metric(1.06)], val_tokens=47_851_520, train_shards=80)
     assert states(D2, submission([run], 1.06, readme=readme)) == [State.PASS]
+
+
+def test_a_retrained_tokenizer_under_a_stock_name_scores_the_same_bytes():
+    """As in #1693: 36,335,616 tokens of a folded text at 4.158 bytes each are the whole split."""
+    run = log(metrics=[metric(1.06, 4.1578)], val_tokens=36_335_616, tokenizer_path=SP8192)
+    assert states(D2, submission([run], 1.06)) == [State.UNVERIFIED]
+    stock = log(metrics=[metric(1.06)], val_tokens=36_335_616, tokenizer_path=SP8192)
+    assert states(D2, submission([stock], 1.06)) == [State.FAIL]

@@ -297,7 +297,8 @@ def test_calibration_lines_after_the_stop_line_are_kept() -> None:
 )
 def test_stored_targets(line: str) -> None:
     kept = read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").stored_targets
-    assert kept is not None and (kept.text, kept.line) == (line, 1)
+    assert kept is not None
+    assert (kept.text, kept.line) == (line, 1)
 
 
 @pytest.mark.parametrize("line", ["Paid prefix blob: 0 bytes", "prefix tokens: 12924343", "paid_prefix:off"])
@@ -315,4 +316,13 @@ def test_no_stored_targets(line: str) -> None:
 )
 def test_the_training_set_is_named(line: str) -> None:
     kept = read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").train_data
-    assert kept is not None and kept.text == line
+    assert kept is not None
+    assert kept.text == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["saved_model:/runs/artifacts/a/a_model.pt bytes:52569893", "wrote artifacts/model.pt: 52569893 bytes"],
+)
+def test_a_path_named_artifacts_is_no_artifact_size(line: str) -> None:
+    assert read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").sizes == ()
