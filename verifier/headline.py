@@ -7,8 +7,10 @@ must not be held against the claim, so every document check asks here first.
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 from verifier.finding import Where
+from verifier.reference import printed_digits
 from verifier.submission import Log, Metric, Submission
 
 CLAIM_DISTANCE_BPB = 1e-3
@@ -82,11 +84,32 @@ def _own_runs(submission: Submission, logs: tuple[Log, ...]) -> tuple[Log, ...]:
 
 
 def is_behind_claim(submission: Submission, log: Log) -> bool:
-    """May this log's numbers be held against the claim? Only then can a check fail on them."""
+    """May this log's numbers be held against the claim? Only then can a check fail on them.
+
+    A lone headline that one log repeats to its last digit is that log's, and a neighbour within
+    `CLAIM_DISTANCE_BPB` is another experiment, unless its seed is claimed or the headline is their mean.
+    """
     claimed = claimed_logs(submission)
-    return log in claimed and any(
-        rests_on(submission, metric) for each in claimed for metric in final_metrics(each)
-    )
+    resting = [
+        each for each in claimed if any(rests_on(submission, metric) for metric in final_metrics(each))
+    ]
+    if log not in claimed or not resting:
+        return False
+    headline = submission.claim.val_bpb
+    if headline is None or any(row.seed == log.seed or row.val_bpb for row in submission.claim.seeds):
+        return True
+    unit = 10.0 ** -printed_digits(headline)
+    exact = [
+        each
+        for each in resting
+        if any(abs(_bpb(metric) - headline) <= unit for metric in final_metrics(each))
+    ]
+    heads = [_bpb(metric) for each in resting if (metric := headline_metric(submission, each))]
+    return not exact or log in exact or abs(fmean(heads) - headline) <= unit
+
+
+def _bpb(metric: Metric) -> float:
+    return metric.val_bpb or 0.0
 
 
 def headline_metric(submission: Submission, log: Log) -> Metric | None:

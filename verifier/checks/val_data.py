@@ -14,7 +14,7 @@ from verifier.headline import at, claimed_logs, is_behind_claim
 from verifier.intake.syntax import Broken, syntax_of
 from verifier.submission import Log, LoggedLine, Submission
 
-_VAL_SET = re.compile(r"val(?:idation)?[-_]?only|fineweb_val_", re.IGNORECASE)
+_VAL_SET = re.compile(r"(?<![a-z])val(?:idation)?[-_]?only|fineweb_val_", re.IGNORECASE)
 """In the name or pattern of the *training* set: `fineweb10B_sp1024_valonly`, `…/fineweb_val_*.bin`."""
 _TRAINED_ON_VAL = re.compile(
     r"(?:\btrain(?:ed|ing|s)?\s+(?:\w+\s+){0,2}on\s+(?:the\s+)?(?:\w+\s+){0,2}"
@@ -53,7 +53,8 @@ def val_data(evidence: Evidence) -> list[Outcome]:
     FAIL: a claimed log names the validation set as its training set, and README, submission.json or the
     script says so too; or a claimed log counts stored tokens (`paid_prefix … tokens:12924343`), and the
     author's text says that they are validation tokens or the script compares them with the targets. WARN:
-    one of the two alone. NOT_APPLICABLE: neither is mentioned.
+    the log alone, or a log that no claimed number rests on. NOT_APPLICABLE: no log mentions it; a text alone
+    speaks of rules and of other runs as often as of its own.
 
     Cannot see: a validation file under a training name that nobody mentions, or a renamed blob; E1-floor's
     secret streams make both useless, and D2-split reads the shard counts.
@@ -88,7 +89,7 @@ def val_data(evidence: Evidence) -> list[Outcome]:
             "R-022",
         ),
     ]
-    return outcomes or [not_applicable("no log or text speaks of training on, or storing, validation tokens")]
+    return outcomes or [not_applicable("no log speaks of training on, or storing, validation tokens")]
 
 
 def _joined(
@@ -98,8 +99,8 @@ def _joined(
     what: str,
     rule: str,
 ) -> Iterator[Outcome]:
-    if not logged and not said:
-        return
+    if not logged:
+        return  # a text alone speaks of rules, of other runs and of what was not done
     held = [(log, line) for log, line in logged if is_behind_claim(submission, log)]
     places = (
         *(at(log, line.line, line.text[:160]) for log, line in held or logged),
@@ -112,9 +113,8 @@ def _joined(
         )
     else:
         state = State.WARN
-        one = logged[0][1].text.strip()[:100] if logged else said[0].text
-        lacks = "no claimed log shows it" if not held else "no second source says so"
-        message = f"{what}, by {one!r} alone: {lacks}"
+        lacks = "no second source says so" if held else "no claimed number rests on that log"
+        message = f"{what}, by {logged[0][1].text.strip()[:100]!r}: {lacks}"
     yield Outcome(
         state,
         message,
@@ -130,7 +130,7 @@ def _said(submission: Submission, pattern: re.Pattern[str]) -> Iterator[_Source]
     texts.append((submission.claim.blurb, submission.claim.where or Where("submission.json")))
     for text, where in texts:
         for match in pattern.finditer(text):
-            before = text[max(0, match.start() - 60) : match.start()]
+            before = re.sub(r"[*_`~|]", "", text[max(0, match.start() - 60) : match.start()])
             if _DENIED.search(before) is None:
                 yield _Source(" ".join(match.group(0).split())[:100], where)
                 break

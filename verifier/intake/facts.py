@@ -27,7 +27,7 @@ _TRAIN_DONE = re.compile(
 )
 _STEP_BAR = re.compile(r"^step\s+(\d+)/(\d+)\s*\|.*\|\s*([\d.]+)s\s*$")
 _TOTAL_SIZE = re.compile(
-    r"(?<![\w/])(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
+    r"(?<![\w/])(?<!raw )(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
     r"total_bytes|bytes_total|total artifact|total size|artifact(?![a-z/]))(?P<label>[^:=\n]{0,60}?)\s*[:=]\s*"
     r"(?P<size>\d[\d,_]*)\s*(?P<unit>bytes\b|B\b|$|[,;)\s])",
     re.IGNORECASE,
@@ -36,6 +36,7 @@ _MODEL_SIZE = re.compile(
     r"(?:serialized|compressed) model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b",
     re.IGNORECASE,
 )
+_NO_SIZE = re.compile(r"payload|proxy|estimat|target|limit|budget")
 _CODE_SIZE = re.compile(
     r"\bcode size(?P<label>[^:\n]{0,40}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)?\b", re.IGNORECASE
 )
@@ -57,7 +58,7 @@ _STORED_TARGETS = re.compile(
 )
 _TRAIN_DATA = re.compile(
     r"\btrain_loader:(?:dataset|shards pattern)|\btrain_files\s*[:=]\s*\S|"
-    r"(?:\b(?:experiment|run_id)\s*[:=]\s*|^logs/)\S*val[-_]?only",
+    r"(?:\b(?:experiment|run_id)\s*[:=]\s*|^logs/)(?:\S*(?<![a-z]))?val[-_]?only",
     re.IGNORECASE,
 )
 _FROM_VAL = re.compile(
@@ -188,7 +189,7 @@ class Facts:
                 if kind == "code":
                     label = label.strip("()")
                 size = int(re.sub("[,_]", "", match["size"]))
-                if size < 10**15 and "payload" not in label and not (kind == "total" and size < 1000):
+                if size < 10**15 and not _NO_SIZE.search(label) and not (kind == "total" and size < 1000):
                     self.sizes.append(LoggedSize(kind, label, size, number))
 
     def _calibration(self, line: str, number: int) -> None:

@@ -99,6 +99,20 @@ def test_a_second_attempt_in_the_log_counts():
     assert "the model alone" in outcome.message
 
 
+def test_a_neighbouring_experiment_is_not_held_against_a_lone_headline():
+    """As in #375: the claim is one log's to the last digit, and another experiment lies 0.0003 away."""
+    logs = [
+        sized(15_533_063, 15_483_063, 50_000, 1337, 1.12569622),
+        sized(16_421_447, 16_371_447, 50_000, 42, 1.12543075),
+    ]
+    assert State.FAIL not in states(A1, submission(logs, 1.1257))
+    mean = [
+        sized(15_990_000, 15_940_000, 50_000, 1, 1.1250),
+        sized(16_421_447, 16_371_447, 50_000, 2, 1.1264),
+    ]
+    assert State.FAIL in states(A1, submission(mean, 1.1257))
+
+
 def test_a_superseded_attempt_of_a_seed_is_not_held_against_the_claim():
     """As in #769: version 1.0 of seed 42 was over the cap, and version 1.1 is claimed."""
     logs = [

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.verifier.checks.builders import log, metric, outcomes, states, submission
+import pytest
+
+from tests.verifier.checks.builders import log, metric, only, outcomes, states, submission
 from verifier.finding import State
 from verifier.submission import Track
 

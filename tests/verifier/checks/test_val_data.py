@@ -47,8 +47,20 @@ def test_a_text_that_denies_it_beside_the_stock_set_is_silent(readme):
 
 def test_one_source_alone_warns():
     assert states(D3, submission([ran(train_data=VAL_ONLY)], 1.08)) == [State.WARN]
+    denied = "**No** training on validation data."
+    assert states(D3, submission([ran(train_data=VAL_ONLY)], 1.08, readme=denied)) == [State.WARN]
+
+
+def test_a_text_alone_is_silent():
+    readme = "Others trained on the validation shard."
+    assert states(D3, submission([ran(train_data=STOCK)], 1.08, readme=readme)) == [State.NOT_APPLICABLE]
+
+
+@pytest.mark.parametrize("name", ["logs/eval_only_seed1.txt", "run_id: pr2140_seed42_hardoff_evalonly"])
+def test_an_evaluation_alone_is_no_validation_set(name):
     readme = "Trained on the validation shard."
-    assert states(D3, submission([ran(train_data=STOCK)], 1.08, readme=readme)) == [State.WARN]
+    sub = submission([ran(train_data=LoggedLine(name, 1))], 1.08, readme=readme)
+    assert states(D3, sub) == [State.NOT_APPLICABLE]
 
 
 def test_stored_targets_that_the_script_compares_fail():

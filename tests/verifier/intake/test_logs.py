@@ -322,7 +322,11 @@ def test_the_training_set_is_named(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["saved_model:/runs/artifacts/a/a_model.pt bytes:52569893", "wrote artifacts/model.pt: 52569893 bytes"],
+    [
+        "saved_model:/runs/artifacts/a/a_model.pt bytes:52569893",
+        "wrote artifacts/model.pt: 52569893 bytes",
+        "[train] Raw submission size proxy: 98625029 bytes",
+    ],
 )
-def test_a_path_named_artifacts_is_no_artifact_size(line: str) -> None:
+def test_paths_and_proxies_are_no_artifact_sizes(line: str) -> None:
     assert read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").sizes == ()
