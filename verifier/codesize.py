@@ -6,6 +6,7 @@ import ast
 import lzma
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import brotli
@@ -23,6 +24,7 @@ class PackedCode:
     """False where the grammar of this Python cannot parse the source; comments then stay in."""
 
 
+@lru_cache(maxsize=4)  # several checks ask for the same script, and the codecs take a second
 def smallest_packed(source: str) -> PackedCode:
     """Drop comments and docstrings, then take the best of four codecs at their strongest setting."""
     text = minified(source)

@@ -85,6 +85,10 @@ class Claim:
     seeds: tuple[SeedClaim, ...] = ()
     bytes_total: int | None = None
     bytes_code: int | None = None
+    eval_seconds: float | None = None
+    """The file's own figure for the whole evaluation, apart from its seeds' rows."""
+    blurb: str = ""
+    """Name, blurb, notes and other prose of the file, one paragraph each: what the author says it is."""
     name: str | None = None
     author: str | None = None
     date: str | None = None
@@ -124,6 +128,14 @@ class LoggedSize:
 
 
 @dataclass(frozen=True)
+class LoggedLine:
+    """One line of a log that a check quotes."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Log:
     """One run's log. Optional fields are None when the log does not say."""
 
@@ -147,6 +159,12 @@ class Log:
     calibration_line: int | None = None
     calibration_source: str | None = None
     """`val`, `train`, `self-generated` or None, from the log's own words."""
+    late_calibration: tuple[LoggedLine, ...] = ()
+    """Lines that speak of calibration on data and stand after the stop line of their run."""
+    stored_targets: LoggedLine | None = None
+    """The line that says how many validation tokens the artifact stores (`paid_prefix … tokens`)."""
+    train_data: LoggedLine | None = None
+    """The line that names the training set (`train_loader:dataset:NAME`), or its file pattern."""
     eval_seconds_total: float | None = None
     """From a `total_eval_time` line."""
     eval_line: int | None = None

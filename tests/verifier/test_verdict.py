@@ -18,7 +18,7 @@ SMALL = Policy(
         Requirement("either of two was logged", ("R2", "R3"), Grade.LOG),
         Requirement("it fits where it applies", ("R4",), Grade.STATIC, may_not_apply=True),
     ),
-    advisory=frozenset({"X-advice"}),
+    advisory=frozenset({("X-advice", "C1")}),
 )
 
 
@@ -62,6 +62,13 @@ def test_a_check_that_is_not_required_may_stay_silent(state: State) -> None:
 
 def test_an_advisory_warning_does_not_block() -> None:
     assert decide([*passing(SMALL), finding("X-advice", State.WARN)], SMALL).call is Call.COMPLIANT
+
+
+def test_a_warning_that_cites_another_rule_too_blocks() -> None:
+    both = replace(finding("X-advice", State.WARN), rules=("C1", "C3"))
+    none = replace(both, rules=())
+    assert decide([*passing(SMALL), both], SMALL).call is Call.NEEDS_REVIEW
+    assert decide([*passing(SMALL), none], SMALL).call is Call.NEEDS_REVIEW
 
 
 def test_an_advisory_check_that_raised_still_blocks() -> None:

@@ -32,6 +32,8 @@ class _SeedSize:
             return self.total.size_bytes
         if self.model is not None and self.code is not None:
             return self.model.size_bytes + self.code.size_bytes
+        if self.model is not None and self.model.size_bytes > CAP_BYTES:
+            return self.model.size_bytes  # whatever the code adds
         return None
 
     @property
@@ -56,16 +58,20 @@ def artifact(evidence: Evidence) -> list[Outcome]:
     S_all adds every code, tokenizer and table file of the folder.
 
     FAIL: S_log or S_min is over 16,000,000 for a seed that the claim rests on. WARN: S_log is over because
-    the log counted raw code, and the artifact fits with the code packed as shipped or stated (merged in
-    #1412, ineligible in #1835 and #1959); S_shipped or S_all is over; a size over the cap stands in another
-    log, or in submission.json with no log beside it.
+    the log counted raw code, while the folder ships that very program packed, or behind a stub, and the
+    shipped file fits beside the model (merged in #1412, whose 80,055 logged bytes are the program that the
+    shipped file opens). A packed file that opens to other code than the log counted does not help: #1835's
+    opens to 92,395 bytes where its logs counted 104,721, #1959's to 67,252 for 66,546, and a total that only
+    README states is no measurement. WARN too: S_shipped (R-011 alone, advice) or S_all is over; a size over
+    the cap stands in another log, or in submission.json with no log beside it.
     UNVERIFIED: no log gives a compressed size. A line `Total submission size` without a codec is the raw
     checkpoint, not the artifact, and where several codecs are logged the smallest is read.
 
     Cannot see: whether the logged file is the one that was evaluated, or bytes that reach the evaluation in
     another way (R-012).
 
-    Ruling: #1809 (16,024,793 bytes, 2026-04-26) and #1835 (16,071,321 bytes, 2026-04-28) were ineligible.
+    Ruling: #1809 (16,024,793 bytes, 2026-04-26), #1835 (16,071,321 logged, 2026-04-28) and #1959 (16,042,632
+    logged, 2026-05-02) were ineligible.
     Records from #1530 on ship raw code and count it compressed: merged, so S_shipped is WARN.
 
     Violation: `Total submission size quantized+brotli: 16024793 bytes`. Legal contrast:
@@ -109,8 +115,9 @@ def artifact(evidence: Evidence) -> list[Outcome]:
 
 
 def _seed_size(log: Log) -> _SeedSize:
-    totals = [s for s in log.sizes if s.kind == "total" and s.label]
-    models = [s for s in log.sizes if s.kind == "model" and s.label]
+    # A label printed twice is a second run or a second attempt in the same log: the last one counts.
+    totals = list({s.label: s for s in log.sizes if s.kind == "total" and s.label}.values())
+    models = list({s.label: s for s in log.sizes if s.kind == "model" and s.label}.values())
     codes = [s for s in log.sizes if s.kind == "code"]
     total = min(totals, key=lambda s: s.size_bytes, default=None)
     same = [s for s in models if total is not None and s.label == total.label]
@@ -134,10 +141,13 @@ def _logged(submission: Submission, over: list[_SeedSize]) -> list[Outcome]:
             continue
         worst = max(sizes, key=lambda size: size.s_log or 0)
         total = worst.s_log or 0
-        label = worst.total.label if worst.total is not None and worst.total.label else "model plus code"
+        label = worst.total.label if worst.total is not None and worst.total.label else ""
+        label = label or ("model plus code" if worst.code is not None else "the model alone")
         more = f", and {len(sizes) - 1} more logs" if len(sizes) > 1 else ""
         note = (
-            "; with packed code it fits (merged in #1412, ineligible in #1835)" if state is State.WARN else ""
+            "; the shipped file fits, and opens to the program that was counted (#1412)"
+            if state is State.WARN
+            else ""
         )
         outcomes.append(
             Outcome(
@@ -154,17 +164,15 @@ def _logged(submission: Submission, over: list[_SeedSize]) -> list[Outcome]:
 
 
 def _fits_packed(submission: Submission, size: _SeedSize) -> bool:
-    """The shipped script is packed and fits, or submission.json states a total that packing can reach."""
+    """The shipped file fits beside the model, and what it opens is the program whose bytes were logged."""
     script = submission.script
-    if script is None or size.model is None:
+    if script is None or size.model is None or script.size_bytes + size.model.size_bytes > CAP_BYTES:
         return False
-    if script.wrapper is not None and script.size_bytes + size.model.size_bytes <= CAP_BYTES:
-        return True
-    stated = [seed.artifact_bytes for seed in submission.claim.seeds if seed.seed == size.log.seed]
-    total = next((each for each in stated if each is not None), submission.claim.bytes_total)
-    if total is None or total > CAP_BYTES:
-        return False
-    return size.model.size_bytes + smallest_packed(script.source).size_bytes <= CAP_BYTES
+    opened = {file.size_bytes for file in submission.files if file.path in script.siblings}
+    if script.wrapper is not None:
+        opened = {len(script.source.encode("utf-8", "surrogatepass"))}
+    counted = {s.size_bytes for log in claimed_logs(submission) for s in log.sizes if s.kind == "code"}
+    return bool(opened & counted)
 
 
 def _recounted(submission: Submission, sizes: list[_SeedSize]) -> list[Outcome]:

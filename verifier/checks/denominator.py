@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State, Where, failed, passed, unruled, unverified, warned
 from verifier.headline import at, claimed_logs, final_metrics, rests_on
+from verifier.intake.syntax import Broken, syntax_of
 from verifier.reference import (
     RATIOS,
     SAME_EVALUATOR,
@@ -71,7 +73,9 @@ def denominator(evidence: Evidence) -> list[Outcome]:
 
     PASS: every pair is a known right constant (stock sp8192 is 3.7266, CaseOps with its byte sidecar 3.1572).
     FAIL: a pair that the claim rests on is a known wrong constant to print precision, and the token count,
-    tokenizer file or dataset names the tokenizer to which that wrong constant belongs.
+    tokenizer file or dataset names the tokenizer to which that wrong constant belongs; or it is, to print
+    precision, a constant that the script itself writes down (`BYTES_PER_TOKEN = 2.7523`), and no known right
+    one: nothing was counted.
     UNRULED: a constant of case-folded text (#1604 was never answered).
     WARN: a known wrong constant outside the claim; a stock tokenizer with a ratio of its own; loss and bits
     per byte in one line that belong to two distributions. UNVERIFIED: any other constant. A new tokenizer
@@ -81,7 +85,8 @@ def denominator(evidence: Evidence) -> list[Outcome]:
     does not sum to one (C2-mass).
 
     Ruling: root evaluator since 2026-03-18; #1806 (2026-04-26) removed a record over byte accounting; #2039,
-    #2071 and #2138 fell on 2026-05-02. #1719 described the leading space that is counted twice.
+    #2071 and #2138 fell on 2026-05-02, and so did #2009 over a fixed number of bytes per token. #1719
+    described the leading space that is counted twice.
 
     Violation: `val_loss:3.07015325 val_bpb:1.00977880` over 40,540,160 sp8192 tokens is 4.3864 bytes per
     token, and that text has 3.7266. Legal contrast: CaseOps prints fewer nats per token and 3.1572 bytes per
@@ -99,7 +104,7 @@ def denominator(evidence: Evidence) -> list[Outcome]:
         ]
     groups: dict[tuple[State, str], list[tuple[_Pair, Outcome]]] = {}
     for pair in pairs:
-        outcome = _one_distribution(pair, pairs) or _judge(pair)
+        outcome = _one_distribution(pair, pairs) or _constant(submission, pair) or _judge(pair)
         key = (outcome.state, pair.near[0].name if pair.near else f"{pair.implied.value:.2f}")
         groups.setdefault(key, []).append((pair, outcome))
     failed_names = {name for state, name in groups if state is State.FAIL}
@@ -149,6 +154,38 @@ def _one_distribution(pair: _Pair, pairs: list[_Pair]) -> Outcome | None:
     return replace(
         outcome, rules=("R-056", "R-060"), try_next="print the mixture's own loss in nats per token"
     )
+
+
+def _constant(submission: Submission, pair: _Pair) -> Outcome | None:
+    """The pair's ratio is a number written in the script: no bytes of the scored text were counted."""
+    if submission.script is None or not pair.claimed or pair.implied.relative_width > DECISIVE_WIDTH:
+        return None
+    if any(near.standing is Standing.RIGHT for near in pair.near):
+        return None
+    for name, value, line in _byte_literals(submission.script.source):
+        if pair.implied.low <= value <= pair.implied.high:
+            outcome = failed(
+                f"{pair.implied.value:.6f} B/token is the constant {name} = {value} of "
+                f"{submission.script.path}:{line}, not the bytes of the scored tokens",
+                pair.where,
+                Where(submission.script.path, line),
+            )
+            return replace(outcome, rules=("R-060",), try_next=NEXT_PROOF)
+    return None
+
+
+def _byte_literals(source: str) -> Iterator[tuple[str, float, int]]:
+    """Assignments such as `BYTES_PER_TOKEN = 2.7523`: a name about bytes, a number that is not whole."""
+    syntax = syntax_of(source)
+    for node in () if isinstance(syntax, Broken) else syntax.nodes:
+        match node:
+            case (
+                ast.Assign(targets=[target], value=ast.Constant(value=float(value)))
+                | ast.AnnAssign(target=target, value=ast.Constant(value=float(value)))
+            ):
+                name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+                if "byte" in name.lower() and not value.is_integer():
+                    yield name, value, target.lineno
 
 
 def _known_wrong(pair: _Pair, nearest: KnownRatio, measured: str, source: str) -> Outcome:

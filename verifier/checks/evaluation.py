@@ -32,13 +32,16 @@ def evaluation(evidence: Evidence) -> list[Outcome]:
     """Reads each claimed log's `total_eval_time`, else the `eval_time` on the line of the claimed result.
     Evaluations of other labels are diagnostics and do not count.
 
-    PASS: at most 600 s in every log. FAIL: over 600 s in a log that says it ran on eight GPUs. WARN: over
-    600 s on other or unnamed hardware. NOT_APPLICABLE on the non-record track. UNVERIFIED: no time logged.
+    PASS: at most 600 s in every log. FAIL: over 600 s in a log that says it ran on eight GPUs; or
+    submission.json itself states more for its evaluation, where claimed logs of eight GPUs print no total.
+    WARN: over 600 s on other or unnamed hardware. NOT_APPLICABLE on the non-record track. UNVERIFIED: no
+    time logged.
 
     Cannot see: work on the validation stream before the timer starts, such as hint tables, and compile
     warm-up, which merged logs leave out.
 
-    Ruling: README; #529 (616 s, 2026-03-24), #1972 (688 s, 2026-05-02). Never ruled: whether warm-up counts.
+    Ruling: README; #529 (616 s, 2026-03-24), #1972 (688 s in its own submission.json, 2026-05-02). Never
+    ruled: whether warm-up counts.
 
     Violation: `total_eval_time:708.1s` on eight GPUs. Legal contrast: a diagnostic evaluation of 56 s beside
     `quantized_ttt_phased … eval_time:567100ms`.
@@ -46,10 +49,11 @@ def evaluation(evidence: Evidence) -> list[Outcome]:
     submission = evidence.submission
     if submission.track is Track.NON_RECORD:
         return [not_applicable("the non-record track has no evaluation limit")]
+    stated = _stated(submission)
     timings = [timing for log in claimed_logs(submission) if (timing := _timing(submission, log))]
-    if not timings:
-        return [_from_json(submission)]
-    worst = max(timings, key=lambda timing: timing.seconds)
+    worst = max(timings, key=lambda timing: timing.seconds, default=None)
+    if worst is None or (worst.seconds <= BUDGET_SECONDS and _exceeds(submission, stated)):
+        return [_from_json(submission, stated)]
     times = {timing.where.file: timing.seconds for timing in timings}
     message = f"{worst.seconds:.1f} s ({worst.what})"
     if worst.seconds <= BUDGET_SECONDS:
@@ -100,14 +104,44 @@ def _timing(submission: Submission, log: Log) -> _Timing | None:
     return _Timing((timed.eval_ms or 0.0) / 1000.0, timed.label, at(log, timed.line), log)
 
 
-def _from_json(submission: Submission) -> Outcome:
-    stated = [seed.eval_seconds for seed in submission.claim.seeds if seed.eval_seconds is not None]
-    said = f"; submission.json states {max(stated):.1f} s" if stated else ""
-    where = submission.claim.where or Where("submission.json")
-    if stated and max(stated) > BUDGET_SECONDS:
-        return warned(f"{max(stated):.1f} s stated, limit {BUDGET_SECONDS:.0f} s; no log gives a time", where)
-    return unverified(
-        f"0 claimed logs time the claimed result{said}",
-        where,
-        try_next="print `total_eval_time:` around everything that touches the validation stream",
+@dataclass(frozen=True)
+class _Stated:
+    """The largest evaluation time in submission.json, and whether eight GPUs of claimed logs took it."""
+
+    seconds: float
+    official: bool
+    where: Where
+
+
+def _stated(submission: Submission) -> _Stated | None:
+    claim = submission.claim
+    stated = [seed.eval_seconds for seed in claim.seeds if seed.eval_seconds is not None]
+    if claim.eval_seconds is not None:
+        stated.append(claim.eval_seconds)
+    if not stated:
+        return None
+    logs = claimed_logs(submission)
+    official = bool(logs) and all(
+        log.world_size == OFFICIAL_WORLD_SIZE and is_behind_claim(submission, log) for log in logs
     )
+    return _Stated(max(stated), official, claim.where or Where("submission.json"))
+
+
+def _exceeds(submission: Submission, stated: _Stated | None) -> bool:
+    """Does submission.json admit a breach that the logs leave open? A logged total closes it."""
+    totals = [log for log in claimed_logs(submission) if log.eval_seconds_total is not None]
+    return stated is not None and stated.seconds > BUDGET_SECONDS and not totals
+
+
+def _from_json(submission: Submission, stated: _Stated | None) -> Outcome:
+    if stated is None or stated.seconds <= BUDGET_SECONDS:
+        said = f"; submission.json states {stated.seconds:.1f} s" if stated else ""
+        return unverified(
+            f"0 claimed logs time the claimed result{said}",
+            submission.claim.where or Where("submission.json"),
+            try_next="print `total_eval_time:` around everything that touches the validation stream",
+        )
+    message = f"submission.json states {stated.seconds:.1f} s, limit {BUDGET_SECONDS:.0f} s"
+    if stated.official:
+        return failed(message, stated.where, eval_seconds=stated.seconds)
+    return warned(f"{message}; no log of eight GPUs stands behind it", stated.where)

@@ -15,6 +15,15 @@ MISSING_CODES = {
 }
 """Codes under which reading the folder may have reported a missing part already."""
 
+FORM_CODES = frozenset(
+    {
+        *("no-log", "no-logs", "no-readme", "no-json", "no-submission-json", "no-claim", "json-place"),
+        *("json-encoding", "json-duplicate-key", "json-not-finite", "log-encoding", "script-encoding"),
+        *("script-name", "packed-files"),
+    }
+)
+"""Problems of form: all that is there was read. Any other leaves something unread, or a choice to a reader."""
+
 
 @check(
     "P1-package",
@@ -27,8 +36,10 @@ def package(evidence: Evidence) -> list[Outcome]:
     missing from it.
 
     PASS: script, submission.json, README and at least one log are there and read. WARN: a file is missing
-    or broken and the rest can be checked. UNVERIFIED: without it no probe can run (no script, or one that
-    does not parse). Never FAIL: a package can be completed.
+    or broken and the rest can be checked. A matter of form cites R-083 alone and is advice; where something
+    was not read, or a script had to be chosen among several, R-086 is cited too and a reader must look.
+    UNVERIFIED: without it no probe can run (no script, or one that does not parse). Never FAIL: a package
+    can be completed.
 
     Cannot see: whether the pull request changes other files of the repository.
 
@@ -59,6 +70,7 @@ def _of_class(code: str, problems: list[Problem]) -> Outcome:
         places,
         {"code": code, "count": len(problems)},
         try_next="repair the file, and run the audit again" if fatal else None,
+        rules=("R-083",) if code in FORM_CODES else ("R-083", "R-086"),
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from statistics import fmean
 
 from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, not_applicable, passed, unverified, warned
-from verifier.headline import at, claimed_logs
-from verifier.submission import Log, Track
+from verifier.headline import at, claimed_logs, headline_metric
+from verifier.significance import Reach, reach
+from verifier.submission import Log, Submission, Track
 
 NEEDED_SEEDS = 3
 
@@ -38,7 +41,9 @@ def seeds(evidence: Evidence) -> list[Outcome]:
     """Counts the distinct seeds among the logs that the claim rests on, and compares what those logs say of
     their configuration: validation tokens, training shards, world size, tokenizer, time cap and environment.
 
-    PASS: at least three seeds, and nothing differs. WARN: fewer seeds, a repeated seed, or a setting that
+    PASS: at least three seeds, and nothing differs; the message says how high a frontier these seeds beat, by
+    README's rule (0.005 nats at p<0.01) and by the organizers' final practice (one-sided Welch, p<0.25),
+    which is the one that the last rows were judged by. WARN: fewer seeds, a repeated seed, or a setting that
     differs between seeds. UNVERIFIED: the logs do not name their seeds. NOT_APPLICABLE on the non-record
     track. Never FAIL: early records were merged with one seed.
 
@@ -56,15 +61,20 @@ def seeds(evidence: Evidence) -> list[Outcome]:
     logs = claimed_logs(submission)
     if not logs:
         return [unverified("0 logs with a final result", try_next="ship one log per seed, three at least")]
-    return [_count(logs), *_differences(logs)]
+    return [_count(submission, logs), *_differences(logs)]
 
 
-def _count(logs: tuple[Log, ...]) -> Outcome:
+def _count(submission: Submission, logs: tuple[Log, ...]) -> Outcome:
     named = [log.seed for log in logs if log.seed is not None]
     distinct = sorted(set(named))
     places = tuple(at(log, None) for log in logs)
     if len(distinct) >= NEEDED_SEEDS:
-        return passed(f"{len(distinct)} seeds with logs: {_listed(distinct)}", *places)
+        shown = _reach(submission, logs)
+        return passed(
+            f"{len(distinct)} seeds with logs: {_listed(distinct)}{_told(shown)}",
+            *places,
+            **({} if shown is None else {"reach": asdict(shown)}),
+        )
     if len(logs) >= NEEDED_SEEDS and len(named) < len(logs):
         return unverified(
             f"{len(logs)} logs name {len(distinct)} seeds", *places, try_next="print `seed:` in every log"
@@ -72,6 +82,28 @@ def _count(logs: tuple[Log, ...]) -> Outcome:
     return warned(
         f"{len(distinct)} distinct seeds in {len(logs)} logs behind the claim, {NEEDED_SEEDS} expected",
         *places,
+    )
+
+
+def _reach(submission: Submission, logs: tuple[Log, ...]) -> Reach | None:
+    """Over the last claimed result of each seed."""
+    metrics = {log.seed: metric for log in logs if (metric := headline_metric(submission, log))}
+    values = [metric.val_bpb for metric in metrics.values() if metric.val_bpb is not None]
+    pairs = [m.val_loss / m.val_bpb for m in metrics.values() if m.val_loss is not None and m.val_bpb]
+    return reach(values, fmean(pairs) if pairs else None)
+
+
+def _told(shown: Reach | None) -> str:
+    if shown is None:
+        return ""
+    written = (
+        ""
+        if shown.written is None or shown.written_nats is None
+        else f"{shown.written:.5f} by the written rule ({shown.written_nats:.4f} nats below it at p<0.01) and "
+    )
+    return (
+        f"; mean {shown.mean:.5f}, deviation {shown.deviation:.5f}: beats a frontier above {written}"
+        f"{shown.practice:.5f} by the final practice (p<0.25, the frontier's own spread apart)"
     )
 
 

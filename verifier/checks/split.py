@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where, failed, passed, unverified, warned
-from verifier.headline import at, claimed_logs, is_behind_claim
+from verifier.headline import at, claimed_logs, headline_metric, is_behind_claim
 from verifier.reference import (
     OVERLAP_TRAIN_SHARDS,
     SUBSET_VAL_TOKENS,
     Tokenizer,
+    implied_bytes_per_token,
     tokenizer_counted,
     tokenizer_named,
 )
 from verifier.submission import Log, Submission, Track
+
+SPLIT_BYTES = 151_080_891
+"""UTF-8 bytes of the validation split (byte260's stream less its marks; #1804)."""
+SPLIT_DOCUMENTS = 50_000
+"""The validation split is the first 50,000 documents, and training begins after them (R-021)."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n\s*(?:\n|[-*|])")
+_VAL_DOCS = re.compile(r"val[-_]docs[`'\"]?\s*[= ]\s*[`'\"]?(\d[\d,_]*)")
+_TRAIN_SHARDS = re.compile(
+    r"\btrain(?:ing)?\s+shards\b[^.]{0,120}\b(?:match|built|produced|generated|output|identical|come|from)",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|never|no longer|instead of|avoid|leak|fixed|unlike)\b|n't\b", re.IGNORECASE)
 
 PART_OF_SPLIT = 0.95
 """Other exports and trims of one tokenizer's split stay within 3%; less than this is a part of it."""
@@ -33,10 +47,11 @@ def split(evidence: Evidence) -> list[Outcome]:
     training shards with the fingerprint of a build whose training documents overlap the validation ones.
 
     PASS: a full stream's count, up to the tokens that a loader trims. FAIL: a count that was ruled on as
-    part of the split (9,662,464 or 36,562,944 CaseOps tokens), on the record track a stock tokenizer's
-    count below 95% of its full stream, or 1,499 training shards beside the full CaseOps stream. WARN: a
-    doubled `datasets/datasets` path, or a part of the split on the non-record track. UNVERIFIED: any other
-    count.
+    part of the split (9,662,464 or 36,562,944 CaseOps tokens); on the record track a stock tokenizer's
+    count below 95% of its full stream, unless the log's own bytes per token make it the whole split again;
+    1,499 training shards beside the full CaseOps stream; or README saying that the training shards were
+    built with fewer validation documents than the log scores. WARN: a doubled `datasets/datasets` path, or a
+    part of the split on the non-record track. UNVERIFIED: any other count.
 
     Cannot see: which documents the tokens came from; a preparation script with a leaky default is no
     evidence of what ran (R-021).
@@ -66,7 +81,7 @@ def split(evidence: Evidence) -> list[Outcome]:
             grouped[outcome.state.value, outcome.message] = (
                 outcome if known is None else replace(known, where=known.where + outcome.where)
             )
-    return [*grouped.values(), *_doubled_paths(submission)]
+    return [*grouped.values(), *_built_from_fewer(submission, logs), *_doubled_paths(submission)]
 
 
 def _of_log(submission: Submission, log: Log) -> Iterator[Outcome]:
@@ -98,10 +113,44 @@ def _of_log(submission: Submission, log: Log) -> Iterator[Outcome]:
         yield _other_count(submission, log, tokens, where)
 
 
+def _built_from_fewer(submission: Submission, logs: list[Log]) -> Iterator[Outcome]:
+    """Training shards that begin at document N, by README, beside a stream of all 50,000 documents."""
+    full = next(
+        (
+            log
+            for log in logs
+            if log.val_tokens and tokenizer_counted(log.val_tokens) and is_behind_claim(submission, log)
+        ),
+        None,
+    )
+    for sentence in _SENTENCE.split(submission.readme or ""):
+        match = _VAL_DOCS.search(sentence)
+        if full is None or match is None or not _TRAIN_SHARDS.search(sentence) or _DENIED.search(sentence):
+            continue
+        documents = int(re.sub(r"[,_]", "", match.group(1)))
+        if 0 < documents < SPLIT_DOCUMENTS:
+            yield replace(
+                failed(
+                    f"README: {' '.join(sentence.split())[:160]!r}; training then begins at document {documents:,}, "
+                    f"and {full.val_tokens:,} validation tokens are all {SPLIT_DOCUMENTS:,} documents: "
+                    f"{SPLIT_DOCUMENTS - documents:,} of them are in both",
+                    Where("README.md"),
+                    at(full, None),
+                    val_docs=documents,
+                    val_tokens=full.val_tokens,
+                ),
+                try_next="train on shards built with 50,000 validation documents",
+                rules=("R-021",),
+            )
+            return
+
+
 def _other_count(submission: Submission, log: Log, tokens: int, where: Where) -> Outcome:
     tokenizer = tokenizer_named(log.tokenizer_path) if log.tokenizer_path else None
     full = _full(tokenizer)
-    if tokenizer is not None and tokenizer.stock and full and tokens < PART_OF_SPLIT * full:
+    scored = _bytes_scored(submission, log, tokens)
+    whole = scored is not None and scored >= PART_OF_SPLIT * SPLIT_BYTES
+    if tokenizer is not None and tokenizer.stock and full and tokens < PART_OF_SPLIT * full and not whole:
         message = (
             f"{tokens:,} validation tokens, {tokens / full:.1%} of the {tokenizer.name} stream's {full:,}"
         )
@@ -117,6 +166,17 @@ def _other_count(submission: Submission, log: Log, tokens: int, where: Where) ->
         try_next="show the count that this tokenizer gives for the first 50,000 documents",
         rules=("R-066",),
     )
+
+
+def _bytes_scored(submission: Submission, log: Log, tokens: int) -> float | None:
+    """By the log's own ratio: a tokenizer retrained under a stock name has fewer tokens for the same bytes."""
+    metric = headline_metric(submission, log)
+    if metric is None or metric.val_loss is None or metric.val_bpb is None:
+        return None
+    implied = implied_bytes_per_token(
+        metric.val_loss, metric.val_bpb, loss_digits=metric.loss_digits, bpb_digits=metric.bpb_digits
+    )
+    return None if implied is None else tokens * implied.high
 
 
 def _full(tokenizer: Tokenizer | None) -> int:

@@ -52,6 +52,13 @@ _BYTES_TOTAL_KEYS = (
     *("total_submission_size_bytes", "bytes_total_max", "artifact_bytes_mean", "artifact_size_bytes_max"),
 )
 _BYTES_CODE_KEYS = ("bytes_code", "code_bytes", "code_size_bytes", "code_size", "bytes_code_total")
+_EVAL_SECONDS_KEYS = (
+    *("eval_time_seconds", "eval_seconds", "total_eval_seconds", "total_eval_time_seconds", "eval_time_s"),
+    *("total_eval_time_s", "total_eval_time", "eval_ops_seconds", "eval_wallclock_seconds"),
+)
+_EVAL_MS_KEYS = ("eval_time_ms", "total_eval_time_ms", "eval_ms")
+_PROSE_KEYS = ("name", "blurb", "description", "summary", "notes", "note", "technique_summary", "approach")
+_MAX_PROSE = 4_000
 _NUMBER = re.compile(r"^[\s~≈<>=≤*]*([-+]?\d[\d,_]*(?:\.\d+)?(?:[eE][-+]?\d+)?)")
 
 
@@ -87,7 +94,14 @@ def read_claim(data: bytes, path: str) -> ClaimFile:
     if recovered:
         claim = _flag_recovered(claim)
     problems += more
-    return ClaimFile(claim, track_of(document.get("track")), tuple(problems))
+    return ClaimFile(claim, _track(document), tuple(problems))
+
+
+def _track(document: Mapping[str, Any]) -> Track:
+    """The declared track; `submission_type: non_record` inside a record folder is the author's own answer."""
+    if track_of(document.get("submission_type")) is Track.NON_RECORD:
+        return Track.NON_RECORD
+    return track_of(document.get("track"))
 
 
 def track_of(value: object) -> Track:
@@ -204,6 +218,8 @@ def _claim(document: Mapping[str, Any], text: str, path: str) -> tuple[Claim, li
         seeds=seed_claims(document),
         bytes_total=_first_whole(document, _BYTES_TOTAL_KEYS),
         bytes_code=_first_whole(document, _BYTES_CODE_KEYS),
+        eval_seconds=_eval_seconds(document),
+        blurb="\n\n".join(filter(None, (_text(document.get(key)) for key in _PROSE_KEYS)))[:_MAX_PROSE],
         name=_text(document.get("name")),
         author=_text(document.get("author")),
         date=_text(document.get("date")),
@@ -261,6 +277,15 @@ def _first_whole(document: Mapping[str, Any], keys: tuple[str, ...]) -> int | No
                 value = max(sizes, default=None)
             if (found := whole(value)) is not None:
                 return found
+    return None
+
+
+def _eval_seconds(document: Mapping[str, Any]) -> float | None:
+    for keys, scale in ((_EVAL_SECONDS_KEYS, 1.0), (_EVAL_MS_KEYS, 1e-3)):
+        for key in keys:
+            value = document.get(key)
+            if isinstance(value, int | float) and (found := number(value)) is not None:
+                return found * scale
     return None
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from verifier.submission import LoggedSize
+from verifier.submission import LoggedLine, LoggedSize
 
 _STOP = re.compile(
     r"stopping_early:.{0,80}?train_time:\s*([\d.]+)\s*(ms|s|m)?\b.{0,40}?step:\s*(\d+)", re.IGNORECASE
@@ -27,14 +27,16 @@ _TRAIN_DONE = re.compile(
 )
 _STEP_BAR = re.compile(r"^step\s+(\d+)/(\d+)\s*\|.*\|\s*([\d.]+)s\s*$")
 _TOTAL_SIZE = re.compile(
-    r"(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
-    r"total_bytes|bytes_total|total artifact|total size|artifact)(?P<label>[^:=\n]{0,60}?)\s*[:=]\s*"
+    r"(?<![\w/])(?<!raw )(?:total (?:submission|artifact) size|total submission|submission size|artifact size|artifact_bytes|"
+    r"total_bytes|bytes_total|total artifact|total size|artifact(?![a-z/]))(?P<label>[^:=\n]{0,60}?)\s*[:=]\s*"
     r"(?P<size>\d[\d,_]*)\s*(?P<unit>bytes\b|B\b|$|[,;)\s])",
     re.IGNORECASE,
 )
 _MODEL_SIZE = re.compile(
-    r"serialized model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b", re.IGNORECASE
+    r"(?:serialized|compressed) model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b",
+    re.IGNORECASE,
 )
+_NO_SIZE = re.compile(r"payload|proxy|estimat|target|limit|budget")
 _CODE_SIZE = re.compile(
     r"\bcode size(?P<label>[^:\n]{0,40}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)?\b", re.IGNORECASE
 )
@@ -45,6 +47,20 @@ _CALIBRATED = re.compile(
     re.IGNORECASE,
 )
 _CALIBRATION = re.compile(r"calibrat|hessian|gptq", re.IGNORECASE)
+_LATE_CALIBRATION = re.compile(r"\bcalibrat\w*|\bhessians?\b", re.IGNORECASE)
+_NO_PHASE = re.compile(
+    r"reserv|without|skip|disabled|no calib|not calib|budget|val_bpb|val_loss", re.IGNORECASE
+)
+_MAX_LATE = 12
+_QUOTED = 300
+_STORED_TARGETS = re.compile(
+    r"\bpaid[_ ]prefix.{0,80}?(?:tokens\w*\s*[:=]?\s*[1-9][\d,_]{3,}|[1-9][\d,_]{3,} tokens)", re.IGNORECASE
+)
+_TRAIN_DATA = re.compile(
+    r"\btrain_loader:(?:dataset|shards pattern)|\btrain_files\s*[:=]\s*\S|"
+    r"(?:\b(?:experiment|run_id)\s*[:=]\s*|^logs/)(?:\S*(?<![a-z]))?val[-_]?only",
+    re.IGNORECASE,
+)
 _FROM_VAL = re.compile(
     r"val(?:idation)?[- _]data|using validation|from val|on val\b|\bval set",
     re.IGNORECASE,
@@ -105,6 +121,9 @@ class Facts:
     calibration_seconds: float | None = None
     calibration_line: int | None = None
     calibration_source: str | None = None
+    late_calibration: list[LoggedLine] = field(default_factory=list)
+    stored_targets: LoggedLine | None = None
+    train_data: LoggedLine | None = None
     eval_seconds_total: float | None = None
     eval_line: int | None = None
     env: dict[str, str] = field(default_factory=dict)
@@ -128,6 +147,10 @@ class Facts:
             self._sizes(line, number)
         if _CALIBRATION.search(line) is not None:
             self._calibration(line, number)
+        if self.stored_targets is None and "prefix" in lowered and _STORED_TARGETS.search(line):
+            self.stored_targets = LoggedLine(line[:_QUOTED], number)
+        if self.train_data is None and _TRAIN_DATA.search(line):
+            self.train_data = LoggedLine(line[:_QUOTED], number)
         if "eval" in lowered and (match := _TOTAL_EVAL.search(line)) is not None:
             seconds = _number(match.group(1))
             if seconds is not None:
@@ -144,6 +167,7 @@ class Facts:
             if self.stop_step is not None and int(match.group(1)) >= self.stop_step:
                 return
             self.stop_step = self.stop_line = None  # a lower step: another run began in the same log
+            self.late_calibration.clear()
             self._train(match.group(2), match.group(3), number)
         elif self.stop_step is None:
             if (match := _TRAIN_DONE.search(line)) is not None:
@@ -165,10 +189,17 @@ class Facts:
                 if kind == "code":
                     label = label.strip("()")
                 size = int(re.sub("[,_]", "", match["size"]))
-                if size < 10**15 and "payload" not in label and not (kind == "total" and size < 1000):
+                if size < 10**15 and not _NO_SIZE.search(label) and not (kind == "total" and size < 1000):
                     self.sizes.append(LoggedSize(kind, label, size, number))
 
     def _calibration(self, line: str, number: int) -> None:
+        if (
+            self.stop_line is not None
+            and len(self.late_calibration) < _MAX_LATE
+            and _LATE_CALIBRATION.search(line)
+            and not _NO_PHASE.search(line)
+        ):
+            self.late_calibration.append(LoggedLine(line[:_QUOTED], number))
         if (match := _CALIBRATED.search(line)) is not None:
             seconds = _number(match.group(1) or match.group(2))
             if seconds is not None:

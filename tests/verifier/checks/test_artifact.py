@@ -62,17 +62,65 @@ def test_an_unnamed_total_that_is_model_plus_code_is_the_artifact():
     assert states(A1, submission([log(metrics=[metric(1.08)], sizes=sizes)], 1.08)) == [State.FAIL]
 
 
-def test_raw_code_in_the_log_beside_a_packed_script_that_fits_warns():
+def test_a_packed_script_that_opens_to_the_counted_program_warns():
+    packed = script("x = 1\n" * 10_000, size_bytes=20_000, wrapper="lzma_raw2+b85")
+    outcome = outcomes(A1, submission([sized(16_035_000, 15_975_000, 60_000)], 1.08, shipped=packed))[0]
+    assert (outcome.state, outcome.rules) == (State.WARN, ("R-010",))
+
+
+def test_a_packed_script_that_opens_to_other_code_does_not_help():
+    """As in #1835 and #1959: the logs counted a program that the folder does not ship."""
     packed = script("x = 1\n" * 10_000, size_bytes=20_000, wrapper="lzma_raw2+b85")
     sub = submission([sized(16_055_000, 15_975_000, 80_000)], 1.08, shipped=packed)
-    assert states(A1, sub) == [State.WARN]
+    assert states(A1, sub)[0] is State.FAIL
 
 
-def test_raw_code_in_the_log_and_a_stated_packed_size_warn():
+def test_a_stub_that_runs_the_counted_program_warns():
+    """As in #1412: train_gpt.py executes a file of as many bytes as the log counted."""
+    stub = script("exec(open('decoded.py').read())\n", siblings=("decoded.py",))
+    files = {"train_gpt.py": 32, "decoded.py": 80_055}
+    sub = submission([sized(16_059_704, 15_979_649, 80_055)], 1.08, shipped=stub, files=files)
+    assert State.FAIL not in states(A1, sub)
+
+
+def test_a_stated_packed_size_is_no_measurement():
     rows = [SeedClaim(42, 1.08, artifact_bytes=15_990_000)]
     sub = submission(
         [sized(16_055_000, 15_975_000, 80_000)], 1.08, seeds=rows, shipped=script("x = 1\n" * 10)
     )
+    assert states(A1, sub)[0] is State.FAIL
+
+
+def test_a_second_attempt_in_the_log_counts():
+    sizes = [size("model", "", 10_910_872), size("model", "(lzma9)", 10_910_872)]
+    sizes.append(size("model", "(lzma9)", 16_094_692, 303))
+    outcome = outcomes(A1, submission([log(metrics=[metric(1.29)], sizes=tuple(sizes))], 1.29))[0]
+    assert outcome.state is State.FAIL
+    assert "the model alone" in outcome.message
+
+
+def test_a_neighbouring_experiment_is_not_held_against_a_lone_headline():
+    """As in #375: the claim is one log's to the last digit, and another experiment lies 0.0003 away."""
+    logs = [
+        sized(15_533_063, 15_483_063, 50_000, 1337, 1.12569622),
+        sized(16_421_447, 16_371_447, 50_000, 42, 1.12543075),
+    ]
+    assert State.FAIL not in states(A1, submission(logs, 1.1257))
+    mean = [
+        sized(15_990_000, 15_940_000, 50_000, 1, 1.1250),
+        sized(16_421_447, 16_371_447, 50_000, 2, 1.1264),
+    ]
+    assert State.FAIL in states(A1, submission(mean, 1.1257))
+
+
+def test_a_superseded_attempt_of_a_seed_is_not_held_against_the_claim():
+    """As in #769: version 1.0 of seed 42 was over the cap, and version 1.1 is claimed."""
+    logs = [
+        sized(16_025_731, 15_926_240, 99_491, 42, 0.85129),
+        sized(15_921_591, 15_848_988, 72_603, 42, 0.84937),
+        sized(15_905_947, 15_833_344, 72_603, 2024, 0.85077),
+    ]
+    sub = submission(logs, 0.8501, seeds={42: 0.8494, 2024: 0.8508})
     assert State.FAIL not in states(A1, sub)
 
 

@@ -212,3 +212,23 @@ def test_digits_of_a_json_number():
 def test_a_wrong_constant_without_a_claim_does_not_fail():
     sub = submission([log(metrics=[metric(1.0097788, DOUBLE_SPACE)], val_tokens=40_540_160)], None)
     assert states(B1, sub) == [State.WARN]
+
+
+CONSTANT = "def bpb(loss):\n    BYTES_PER_TOKEN = 2.7523\n    return loss / LN2 / BYTES_PER_TOKEN\n"
+
+
+def test_a_ratio_that_the_script_writes_down_fails():
+    outcome = only(B1, submission([log(metrics=[metric(1.05, 2.7523)])], 1.05, shipped=script(CONSTANT)))
+    assert (outcome.state, outcome.rules) == (State.FAIL, ("R-060",))
+    assert "BYTES_PER_TOKEN = 2.7523 of train_gpt.py:2" in outcome.message
+
+
+def test_a_right_ratio_beside_a_constant_for_the_progress_bar_passes():
+    source = "AVERAGE_BYTES = 3.7266\n"
+    assert states(B1, submission([log(metrics=[metric(1.05)])], 1.05, shipped=script(source))) == [State.PASS]
+
+
+@pytest.mark.parametrize("source", ["BYTES_PER_TOKEN = 2.75\n", "RATE = 2.7523\n", "BYTES = 3\n"])
+def test_other_numbers_prove_nothing(source):
+    sub = submission([log(metrics=[metric(1.05, 2.7523)])], 1.05, shipped=script(source))
+    assert State.FAIL not in states(B1, sub)

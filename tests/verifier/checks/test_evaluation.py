@@ -56,3 +56,20 @@ def test_the_non_record_track_and_missing_times():
     assert states(T2, sub) == [State.UNVERIFIED]
     sub = submission([log(metrics=[metric(1.06)])], 1.06, track=Track.NON_RECORD)
     assert states(T2, sub) == [State.NOT_APPLICABLE]
+
+
+def test_a_breach_that_submission_json_admits_fails_beside_logs_of_eight_gpus():
+    run = log(metrics=[metric(1.04, eval_ms=115_343)])
+    outcome = only(T2, submission([run], 1.04, eval_seconds=688.0))
+    assert outcome.state is State.FAIL
+    assert outcome.message == "submission.json states 688.0 s, limit 600 s"
+
+
+def test_a_logged_total_beats_what_submission_json_says():
+    run = log(metrics=[metric(1.04)], eval_seconds_total=508.8, eval_line=90)
+    assert states(T2, submission([run], 1.04, eval_seconds=627.3)) == [State.PASS]
+
+
+def test_a_stated_time_from_other_hardware_warns():
+    run = log(metrics=[metric(1.04, eval_ms=115_343)], world_size=1)
+    assert states(T2, submission([run], 1.04, eval_seconds=1_819.0)) == [State.WARN]

@@ -43,3 +43,10 @@ def test_missing_parts_are_named_once():
 def test_it_never_fails():
     problems = [Problem(f"code-{i}", "broken", fatal=bool(i)) for i in range(2)]
     assert State.FAIL not in states(P1, submission(problems=problems))
+
+
+def test_form_is_advice_and_what_was_not_read_is_not():
+    form = Problem("log-encoding", "not UTF-8", Where("a.log"))
+    unread = Problem("too-many-files", "over 5000 files", Where("."))
+    found = outcomes(P1, submission([log()], 1.06, shipped=script(), problems=[form, unread]))
+    assert [outcome.rules for outcome in found] == [("R-083",), ("R-083", "R-086")]

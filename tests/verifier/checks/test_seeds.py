@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.verifier.checks.builders import log, metric, outcomes, states, submission
+import pytest
+
+from tests.verifier.checks.builders import log, metric, only, outcomes, states, submission
 from verifier.finding import State
 from verifier.submission import Track
 
@@ -52,3 +54,11 @@ def test_unnamed_seeds_are_unverified():
 def test_no_log_and_the_other_track():
     assert states(S1, submission([], 1.06)) == [State.UNVERIFIED]
     assert states(S1, submission([run(1)], 1.06, track=Track.NON_RECORD)) == [State.NOT_APPLICABLE]
+
+
+def test_three_seeds_say_which_frontier_they_beat():
+    logs = [log(seed, [metric(bpb)]) for seed, bpb in ((1, 1.0610), (2, 1.0611), (3, 1.0612))]
+    outcome = only(S1, submission(logs, 1.0611))
+    assert outcome.state is State.PASS
+    assert "above 1.06304 by the written rule (0.0050 nats below it at p<0.01)" in outcome.message
+    assert outcome.evidence["reach"]["mean"] == pytest.approx(1.0611)

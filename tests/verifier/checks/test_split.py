@@ -60,3 +60,37 @@ def test_a_doubled_path_warns():
 def test_logs_that_agree_give_one_outcome():
     logs = [run(40_540_160, path=f"{i}.log") for i in range(3)]
     assert len(only(D2, submission(logs, 1.06)).where) == 3
+
+
+LEAKY = (
+    "The 80 training shards match `prepare_caseops_data.py` default `val_docs=10000` output byte-for-byte."
+)
+
+
+def test_training_shards_that_begin_inside_the_scored_documents_fail():
+    run = log(metrics=[metric(1.06)], val_tokens=47_851_520, train_shards=80)
+    found = outcomes(D2, submission([run], 1.06, readme=f"# Data\n\n- {LEAKY} Evaluation is full."))
+    assert [outcome.state for outcome in found] == [State.PASS, State.FAIL]
+    assert "40,000 of them are in both" in found[1].message
+
+
+@pytest.mark.parametrize(
+    "readme",
+    [
+        "The training shards were built with `--val-docs=50000`.",
+        "The training shards do not come from `val_docs=10000`.",
+        "The script's default is `val_docs=10000`.",
+        "Train shards are from the published set. A debug run used val_docs=10000.",
+    ],
+)
+def test_other_words_about_the_preparation_prove_nothing(readme):
+    run = log(metrics=[metric(1.06)], val_tokens=47_851_520, train_shards=80)
+    assert states(D2, submission([run], 1.06, readme=readme)) == [State.PASS]
+
+
+def test_a_retrained_tokenizer_under_a_stock_name_scores_the_same_bytes():
+    """As in #1693: 36,335,616 tokens of a folded text at 4.158 bytes each are the whole split."""
+    run = log(metrics=[metric(1.06, 4.1578)], val_tokens=36_335_616, tokenizer_path=SP8192)
+    assert states(D2, submission([run], 1.06)) == [State.UNVERIFIED]
+    stock = log(metrics=[metric(1.06)], val_tokens=36_335_616, tokenizer_path=SP8192)
+    assert states(D2, submission([stock], 1.06)) == [State.FAIL]

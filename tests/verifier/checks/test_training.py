@@ -1,4 +1,4 @@
-"""T1: the training limit, its normal overshoot, and calibration after it."""
+"""T1: the training limit and its normal overshoot."""
 
 from __future__ import annotations
 
@@ -11,18 +11,8 @@ from verifier.submission import Track
 T1 = "T1-training"
 
 
-def timed(
-    seconds: float, calibration: float | None = None, source: str | None = None, world_size: int | None = 8
-):
-    return log(
-        metrics=[metric(1.08)],
-        train_ms=seconds * 1000,
-        train_line=7,
-        calibration_seconds=calibration,
-        calibration_line=9,
-        calibration_source=source,
-        world_size=world_size,
-    )
+def timed(seconds: float, world_size: int | None = 8):
+    return log(metrics=[metric(1.08)], train_ms=seconds * 1000, train_line=7, world_size=world_size)
 
 
 @pytest.mark.parametrize(
@@ -43,24 +33,6 @@ def test_training_time_on_eight_gpus(seconds, state):
 @pytest.mark.parametrize("world_size", [1, None])
 def test_other_hardware_cannot_break_the_limit(world_size):
     assert states(T1, submission([timed(2400.0, world_size=world_size)], 1.08)) == [State.WARN]
-
-
-@pytest.mark.parametrize(
-    ("training", "calibration", "state"),
-    [
-        (588.0, 11.4, State.PASS),
-        (599.4, 4.9, State.WARN),
-        (599.7, 6.9, State.WARN),
-        (600.0, 9.0, State.WARN),
-        (599.6, 12.7, State.FAIL),
-    ],
-)
-def test_training_and_calibration_together(training, calibration, state):
-    assert states(T1, submission([timed(training, calibration)], 1.08)) == [State.PASS, state]
-
-
-def test_self_generated_calibration_reads_no_training_data():
-    assert states(T1, submission([timed(599.6, 200.0, "self-generated")], 1.08)) == [State.PASS]
 
 
 def test_a_run_that_the_claim_does_not_use_cannot_fail():

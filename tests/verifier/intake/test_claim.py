@@ -165,3 +165,38 @@ def test_numbers_are_read_as_people_write_them() -> None:
     assert [number(text) for text in ("1.5", " ~1.5", "**1.5**", "1,500", "1e3", "x", "", "1.5 ± 0.1")] == [
         *(1.5, 1.5, 1.5, 1500.0, 1000.0, None, None, 1.5)
     ]
+
+
+@pytest.mark.parametrize(
+    ("document", "track"),
+    [
+        ({"track": "10min_16mb", "submission_type": "non_record"}, Track.NON_RECORD),
+        ({"submission_type": "non-record research contribution"}, Track.NON_RECORD),
+        ({"track": "10min_16mb", "submission_type": "record_candidate"}, Track.TEN_MINUTES),
+        ({"track": "10min_16mb"}, Track.TEN_MINUTES),
+    ],
+)
+def test_an_author_s_own_non_record_answer_counts(document: dict[str, Any], track: Track) -> None:
+    assert read(document | {"val_bpb": 1.25}).track is track
+
+
+@pytest.mark.parametrize(
+    ("document", "seconds"),
+    [
+        ({"eval_time_seconds": 688}, 688.0),
+        ({"eval_ops_seconds": 688.5}, 688.5),
+        ({"eval_time_ms": 688_000}, 688.0),
+        ({"eval_time_seconds_a100": 1575}, None),
+        ({"eval_time_seconds": "688"}, None),
+        ({}, None),
+    ],
+)
+def test_the_stated_evaluation_time(document: dict[str, Any], seconds: float | None) -> None:
+    assert read(document).claim.eval_seconds == seconds
+
+
+def test_the_author_s_prose_is_kept_and_bounded() -> None:
+    assert read({"name": "Val-Only 10min", "blurb": "Trained on text."}).claim.blurb == (
+        "Val-Only 10min\n\nTrained on text."
+    )
+    assert len(read({"blurb": "x" * 10_000}).claim.blurb) == 4_000

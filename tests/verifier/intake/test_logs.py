@@ -270,3 +270,63 @@ def test_what_is_not_a_log() -> None:
 def test_no_text_makes_a_log_raise(text: str, start: str) -> None:
     data = (start + text).encode("utf-8", "surrogatepass")
     read_log(data, ShippedFile("a.log", len(data), ""))
+
+
+def test_calibration_lines_after_the_stop_line_are_kept() -> None:
+    log = read(
+        "gptq:calibrating early\n"
+        "stopping_early: wallclock_cap train_time:600058ms step:7190/9000\n"
+        "peak memory allocated: 1 MiB reserved: 2 MiB\n"
+        "gptq:reserving 4s for calibration\n"
+        "gptq:calibrating with 256 batches...\n"
+        "gptq:collected hessians for 68 layers\n"
+        "final_int6_roundtrip val_loss:1.9 val_bpb:1.1\n"
+    )
+    assert [(each.line, each.text) for each in log.late_calibration] == [
+        (5, "gptq:calibrating with 256 batches..."),
+        (6, "gptq:collected hessians for 68 layers"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "paid_prefix_file:p.xz paid_prefix_tokens:12924343 paid_prefix_bytes:8750000",
+        "paid_prefix:loaded 6,200,000 tokens from p.xz (4,240,472 bytes)",
+    ],
+)
+def test_stored_targets(line: str) -> None:
+    kept = read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").stored_targets
+    assert kept is not None
+    assert (kept.text, kept.line) == (line, 1)
+
+
+@pytest.mark.parametrize("line", ["Paid prefix blob: 0 bytes", "prefix tokens: 12924343", "paid_prefix:off"])
+def test_no_stored_targets(line: str) -> None:
+    assert read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").stored_targets is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train_loader:dataset:fineweb10B_sp1024_valonly train_shards:1",
+        "train_files: ./data/fineweb10B_sp8192/fineweb_train_*.bin",
+        "logs/val-only_seed1337.txt",
+    ],
+)
+def test_the_training_set_is_named(line: str) -> None:
+    kept = read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").train_data
+    assert kept is not None
+    assert kept.text == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "saved_model:/runs/artifacts/a/a_model.pt bytes:52569893",
+        "wrote artifacts/model.pt: 52569893 bytes",
+        "[train] Raw submission size proxy: 98625029 bytes",
+    ],
+)
+def test_paths_and_proxies_are_no_artifact_sizes(line: str) -> None:
+    assert read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").sizes == ()
