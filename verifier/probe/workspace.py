@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import SPACE_MARKER, ByteTable
 from pgolf.shards import write_shard
 from pgolf.tokenizer import BOS_ID, cached_tokenizer, load_tokenizer
 from verifier.probe.stream import Source, Stream
@@ -53,6 +53,16 @@ class Vocabulary:
         """`count` ids spread over the vocabulary, so that all classes of token occur."""
         chosen = np.linspace(0, len(self.normal_ids) - 1, count).round().astype(int)
         return Source("small alphabet", tuple(self.normal_ids[i] for i in chosen), BOS_ID)
+
+    def spelling(self) -> Mapping[int, bytes]:
+        """The bytes of each normal id where it does not open a document."""
+        sp = load_tokenizer(self.path)
+        return {
+            token: bytes([int(sp.id_to_piece(token)[3:-1], 16)])
+            if sp.is_byte(token)
+            else sp.id_to_piece(token).replace(SPACE_MARKER, " ", 1).encode()
+            for token in self.normal_ids
+        }
 
     def stream_bytes(self, stream: Stream) -> NDArray[np.int64]:
         """True bytes of each stream position; 0 for position 0, which is context."""
