@@ -522,11 +522,11 @@ def evaluate(""",
         _loop(
             before="""\
     rows = 16_384
-    row_KV = torch.zeros(rows, args.vocab_size)
+    row_KV, total_K = torch.zeros(rows, args.vocab_size), torch.zeros(rows)
 
     def blended(x_BT, y_BT):
         key_BT = ((x_BT.roll(1, dims=1) * 36313) ^ (x_BT * 27191)) % rows
-        counted_BT = (row_KV[key_BT, y_BT] + 0.01) / (row_KV.sum(dim=1)[key_BT] + 0.01 * args.vocab_size)
+        counted_BT = (row_KV[key_BT, y_BT] + 0.01) / (total_K[key_BT] + 0.01 * args.vocab_size)
         return -torch.log(0.8 * torch.exp(-score(model, x_BT, y_BT)) + 0.2 * counted_BT)
 
 """,
@@ -534,7 +534,9 @@ def evaluate(""",
             rows=_ROWS
             + """\
             older_T = x_BT[row].roll(1)[first - start :]
-            row_KV.index_put_((((older_T * 36313) ^ (before_T * 27191)) % rows, y_T), torch.ones(1), accumulate=True)
+            key_T = ((older_T * 36313) ^ (before_T * 27191)) % rows
+            row_KV.index_put_((key_T, y_T), torch.ones(y_T.numel()), accumulate=True)
+            total_K.index_put_((key_T,), torch.ones(y_T.numel()), accumulate=True)
 """,
         ),
         source="R-050, the trigram rows of #745",

@@ -56,10 +56,9 @@ def entropy_floor(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     cache made small too; every number that was changed is listed. A normalised predictor stays one whatever
     its sizes are, so the bound holds there as well; the scores must cover the stream.
 
-    A claim in bits per byte alone, as mixtures over bytes print it, is held against the entropy in bits over
-    the true bytes of the stream, less a tenth unless the line names these very bytes. Below that either the
-    predictor beats the entropy, or the byte count is over a tenth too high, or tokens are left out: each is a
-    breach.
+    A claim in bits per byte alone, as mixtures over bytes print it, is held against the entropy of the stream's
+    bytes: -log2 of the sum of Q over all token streams that spell them. A tenth of it pays for tokens left out
+    and bytes counted otherwise, unless the line names these very bytes.
 
     On a GPU the script keeps its own precision, and each score is taken to be rounded in its favour by up to
     2^-5 nats, so a PASS there sees less.
@@ -90,15 +89,14 @@ def _claimed_bits(record: ProbeRecord, run: Run, numbers: int) -> Outcome | None
     claim = printed_bits(run.tape, record.headline)
     if claim is None:
         return None
-    true_bytes = int(run.true_bytes.sum())
-    floor = floor_of_bits(claim, true_bytes, run.stream, numbers + 1)
-    if not floor.broken:
+    floor = floor_of_bits(claim, run, numbers + 1)
+    if floor is None or not floor.broken:
         return None
-    bits = floor.floor_nats * run.stream.targets / math.log(2)
+    true_bytes, bits = int(run.true_bytes.sum()), run.bits_of_bytes or 0.0
     return replace(
         failed(
             f"{floor.gain_bits:,.0f} bits under the floor: {claim.label} is {claim.bpb:.5f} bits a byte on the "
-            f"{run.name} stream, or {claim.bpb * true_bytes:,.0f} bits for its {true_bytes:,} bytes, whose entropy is "
+            f"{run.name} stream, or {claim.bpb * true_bytes:,.0f} bits for its {true_bytes:,} bytes, whose own entropy is "
             f"{bits:,.0f} bits; odds of this from a legal predictor: at most 2^-{floor.gain_bits - math.log2(numbers + 1):,.0f}",
             stream=run.name,
             label=claim.label,

@@ -16,6 +16,7 @@ import numpy as np
 
 from verifier.intake.metric import metrics_of_line
 from verifier.probe.passes import Pass
+from verifier.probe.record import Run
 from verifier.probe.stream import Stream
 from verifier.probe.tapefile import Print, Tape
 
@@ -121,22 +122,25 @@ def floor_of_print(
     )
 
 
-def floor_of_bits(claim: Bits, true_bytes: int, stream: Stream, numbers: int) -> Floor:
+def floor_of_bits(claim: Bits, run: Run, numbers: int) -> Floor | None:
     """The floor over a printed number of bits per byte, when no loss a token was printed beside it.
 
-    `true_bytes` are those of the whole stream. Where the line does not say that it counted these, a share of
-    the entropy pays for tokens left out, documents' first bytes and bytes counted otherwise.
+    It is the entropy of the bytes: a predictor of bytes need not know which tokens spelled them. Where the line
+    does not say that it counted the true bytes of the whole stream, a share of the entropy pays for tokens left
+    out and bytes counted otherwise. None where the entropy of the bytes was not computed.
     """
-    nats = stream.code_length_nats()[1:]
+    if run.bits_of_bytes is None:
+        return None
+    true_bytes = int(run.true_bytes.sum())
     slack = 0.0 if true_bytes in claim.counts else BYTES_SLACK
-    left_nats = float(nats.sum()) * (1.0 - slack)
-    spent_nats = (claim.bpb + 0.5 * 10.0**-claim.digits) * true_bytes * math.log(2)
+    spent_bits = (claim.bpb + 0.5 * 10.0**-claim.digits) * true_bytes
+    tokens = run.stream.targets
     return Floor(
-        gain_bits=(left_nats - spent_nats) / math.log(2),
+        gain_bits=run.bits_of_bytes * (1.0 - slack) - spent_bits,
         threshold_bits=threshold_bits(numbers),
-        tokens=stream.targets,
-        floor_nats=float(nats.mean()),
-        loss_nats=claim.bpb * true_bytes * math.log(2) / stream.targets,
+        tokens=tokens,
+        floor_nats=run.bits_of_bytes * math.log(2) / tokens,
+        loss_nats=claim.bpb * true_bytes * math.log(2) / tokens,
         once_each=False,
     )
 

@@ -22,8 +22,9 @@ from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
 from verifier.probe import workspace
+from verifier.probe.bytefloor import bits_of_bytes
 from verifier.probe.device import Device
-from verifier.probe.floor import floor_of_scores
+from verifier.probe.floor import floor_of_scores, printed_bits
 from verifier.probe.job import Ended, Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
@@ -202,6 +203,11 @@ class _Audit:
             small_tables=small_tables,
         )
 
+    def _bits_of_bytes(self, stream: Stream, vocabulary: Vocabulary, tape: Tape) -> float | None:
+        if printed_bits(tape, self._submission.head_metric_label) is None:
+            return None
+        return bits_of_bytes(stream, vocabulary.spelling)
+
     def _resized(self, planned: _Planned, tape: Tape) -> tuple[str, ...]:
         if not planned.tables:
             return ()
@@ -263,6 +269,7 @@ class _Audit:
             tape=tape,
             passes=find_passes(tape, true_bytes),
             true_bytes=true_bytes,
+            bits_of_bytes=self._bits_of_bytes(planned.stream, vocabulary, tape),
             resized=self._resized(planned, tape),
             stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import SPACE_MARKER, ByteTable
 from pgolf.tokenizer import BOS_ID, cached_tokenizer, load_tokenizer
 from verifier.probe.scale import BYTE_VOCAB
 from verifier.probe.stream import Source, Stream
@@ -35,6 +36,8 @@ class Vocabulary:
     """As in the names of the contest's data folders: `sp1024`, `byte260`."""
     file_name: str
     file: bytes = field(repr=False)
+    spelling: Mapping[int, bytes] = field(repr=False)
+    """The bytes of each normal id where it does not open a document."""
 
     @classmethod
     @functools.cache
@@ -50,8 +53,14 @@ class Vocabulary:
         special = {i for i in range(size) if sp.is_control(i) or sp.is_unknown(i) or sp.is_unused(i)}
         normal = tuple(i for i in range(size) if i not in special)
         table = ByteTable.from_tokenizer(sp, size)
+        spelling = {
+            token: bytes([int(sp.id_to_piece(token)[3:-1], 16)])
+            if sp.is_byte(token)
+            else sp.id_to_piece(token).replace(SPACE_MARKER, " ", 1).encode()
+            for token in normal
+        }
         name = f"fineweb_{size}_bpe.model"
-        return cls(size, normal, BOS_ID, table, f"sp{size}", name, Path(path).read_bytes())
+        return cls(size, normal, BOS_ID, table, f"sp{size}", name, Path(path).read_bytes(), spelling)
 
     @classmethod
     def _of_bytes(cls, size: int) -> Vocabulary:
@@ -72,14 +81,16 @@ class Vocabulary:
             "vocab_size": size,
             "config": {**ids, "byte_offset": special},
         }
+        normal = tuple(range(first, special + BYTES))
         return cls(
             size,
-            tuple(range(first, special + BYTES)),
+            normal,
             bos,
             table,
             f"byte{size}",
             f"fineweb_pure_byte_{size}.json",
             json.dumps(config).encode(),
+            {token: bytes([token - special]) for token in normal},
         )
 
     def uniform(self) -> Source:

@@ -207,7 +207,10 @@ def with_bits(share: float, counted: int | None = None) -> ProbeRecord:
             made.line(f"ppm_mix bytes={true if counted is None else counted} mix_bpb={bpb:.6f} mode=binary")
         return made
 
-    return replace(audit(score), headline=MIXED)
+    whole = audit(score)
+    entropy = float(DRAWN.code_length_nats().sum()) / math.log(2)
+    runs = [replace(each, bits_of_bytes=entropy) if each.stream is DRAWN else each for each in whole.runs]
+    return replace(whole, runs=tuple(runs), headline=MIXED)
 
 
 def test_a_claim_in_bits_a_byte_under_the_entropy_fails() -> None:

@@ -51,10 +51,10 @@ class OpenCall:
 
 
 class Deadline:
-    """The end of a share of one replay's time."""
+    """The end of a share of one replay's wall time, and of as large a share of its processor time or another."""
 
-    def __init__(self, share: float) -> None:
-        self._cpu = _cpu() + share * BUDGET_SECONDS
+    def __init__(self, share: float, cpu_share: float | None = None) -> None:
+        self._cpu = _cpu() + (share if cpu_share is None else cpu_share) * BUDGET_SECONDS
         self._wall = _wall() + share * WALL_SECONDS
 
     @property
