@@ -1,7 +1,8 @@
 """Where a run computes: on the CPU, with every request for a GPU answered there, or on a real GPU.
 
-A GPU run shows the submission the devices and nothing else more; it keeps the script's own precision, so its
-scores are rounded more coarsely and the floor allows for that.
+A GPU run shows the submission the devices and the driver, and lets it write into its own /proc, without which
+the driver does not start; it keeps the script's own precision, so its scores are rounded more coarsely and
+the floor allows for that.
 """
 
 from __future__ import annotations

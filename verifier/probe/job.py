@@ -56,6 +56,8 @@ class Job:
     network: bool = False
     read_only: tuple[str, ...] = ()
     """Paths inside the tree that the child may read only (kept by namespaces, not by the fallback)."""
+    proc_writable: bool = False
+    """Whether the run may write into its own /proc, as the CUDA driver does on start."""
     expose: tuple[Path, ...] = ()
     """Further host paths that the child may read, device files among them."""
     cwd: str = WORK

@@ -99,10 +99,11 @@ def build_root(plan: Plan) -> None:
     os.makedirs("/proc", exist_ok=True)
 
 
-def mount_proc(status: int) -> None:
+def mount_proc(status: int, writable: bool) -> None:
     try:
         kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
-        kernel.restrict_mount("/proc", kernel.ATTR_RDONLY)
+        if not writable:
+            kernel.restrict_mount("/proc", kernel.ATTR_RDONLY)
     except PermissionError:
         # Containers cover parts of /proc, and the kernel then refuses an uncovered one to user namespaces.
         kernel.mount(OLD + "/proc", "/proc", None, kernel.MS_BIND | kernel.MS_REC)
@@ -162,7 +163,7 @@ def be_process_one(plan: Plan, status: int, lifeline: int) -> NoReturn:
         kernel.prctl("parent death signal", kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.read(lifeline, 1) != b"1":
             os._exit(LAUNCH_FAILED)  # the launcher died before the line above
-        mount_proc(status)
+        mount_proc(status, plan["proc_writable"])
         kernel.detach(OLD)
         os.rmdir(OLD)
         os.rmdir("/scratch")

@@ -253,6 +253,7 @@ class _Audit:
                     env=self._environment(planned.scale, bool(planned.tables)),
                     limits=self._device.limits(left),
                     expose=self._device.expose(),
+                    proc_writable=self._device is Device.CUDA,
                     cwd=f"{WORK}/{workspace.RUN}",
                 )
             )

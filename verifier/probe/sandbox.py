@@ -151,6 +151,7 @@ def _plan(job: Job, mechanism: Mechanism, tree: Path, work: Path, uid: int, gid:
         "symlinks": shown.symlinks,
         "files": shown.files,
         "folders": [HOME],
+        "proc_writable": job.proc_writable,
         "rlimits": _rlimits(job.limits, mechanism),
         "seccomp": syscall_filter(families),
         "landlock": None if namespaces else _landlock(job, tree, shown),
