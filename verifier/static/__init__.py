@@ -7,38 +7,52 @@ static checks. Nothing here decides anything: a static match is a place for a re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from verifier.intake.folder import MAX_PARSED_BYTES
+from verifier.intake.syntax import Broken, syntax_of
 from verifier.intake.text import decode_python, decode_text
-from verifier.static.flow import Flow
-from verifier.static.learning import Learning
-from verifier.static.program import Program, build_program
+from verifier.static.flow import Flow, Label, last_name
+from verifier.static.learning import Learning, Order, Site
+from verifier.static.program import LOOPS, MODULE, Function, Program, build_program
 from verifier.submission import Submission
 
+__all__ = [
+    "LOOPS",
+    "MODULE",
+    "Flow",
+    "Function",
+    "Label",
+    "Learning",
+    "Order",
+    "Program",
+    "Site",
+    "Source",
+    "last_name",
+    "read_source",
+]
+
 SOURCE_SUFFIXES = (".py", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".rs")
+MAX_NODES = 400_000
+"""Of a syntax tree that is read at all; the largest real one has 25,000."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Source:
-    """The live program and what was derived from it, each made when a check first asks."""
+    """The live program, what its values are, and where it learns from validation tokens."""
 
     program: Program
-
-    @cached_property
-    def flow(self) -> Flow:
-        return Flow(self.program)
-
-    @cached_property
-    def learning(self) -> Learning:
-        return Learning(self.program, self.flow)
+    flow: Flow
+    learning: Learning
 
 
 def read_source(submission: Submission) -> Source | None:
-    """None when there is no script that parses."""
+    """None when there is no script that parses, or one nested too deeply to be read."""
     script = submission.script
     if script is None:
+        return None
+    syntax = syntax_of(script.source)
+    if isinstance(syntax, Broken) or len(syntax.nodes) > MAX_NODES:
         return None
     siblings: dict[str, str] = {}
     for path in script.siblings:
@@ -47,8 +61,14 @@ def read_source(submission: Submission) -> Source | None:
         text = decode_python(data) if path.endswith(".py") else decode_text(data)
         if text is not None:
             siblings[path] = text.text
-    program = build_program(script.path, script.source, submission.command.env, siblings)
-    return None if program is None else Source(program)
+    try:
+        program = build_program(script.path, script.source, submission.command.env, siblings)
+        if program is None:
+            return None
+        flow = Flow(program)
+        return Source(program, flow, Learning(program, flow))
+    except RecursionError:
+        return None
 
 
 def _read(root: Path, path: str) -> bytes | None:

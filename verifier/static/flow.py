@@ -37,8 +37,8 @@ class Label(IntFlag):
     """A table's entry at a key that the realised token went into."""
     ALL_TOKENS = 128
     """Runs over the whole vocabulary."""
-    ZEROS = 256
-    """A fresh tensor of zeros that learns."""
+    FRESH = 256
+    """A fresh tensor, of zeros or a copy, that learns."""
 
 
 NONE = Label.NONE
@@ -233,9 +233,9 @@ class Flow:
             made = base | arguments
             return (made & ~Label.LOSS) | Label.AT_TARGET if made & Label.LOSS else made
         if name in ("zeros", "zeros_like") and any(k.arg == "requires_grad" for k in node.keywords):
-            return Label.ZEROS
-        if name in ("requires_grad_", "Parameter") and (_is_zeros(node) or (base | arguments) & Label.ZEROS):
-            return Label.ZEROS
+            return Label.FRESH
+        if name in ("requires_grad_", "Parameter") and (_is_fresh(node) or (base | arguments) & Label.FRESH):
+            return Label.FRESH
         kept = (base | arguments) & (Label.VAL | Label.TRAIN)
         if _LOSS_CALLS.search(name):
             return kept | Label.LOSS
@@ -411,12 +411,17 @@ def _is_table(node: ast.expr) -> bool:
     return bool(_TABLE.search(last_name(node)))
 
 
-def _is_zeros(node: ast.Call) -> bool:
-    inner = node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr == "requires_grad_" else None
-    inner = inner if inner is not None else node.args[0] if node.args else None
+def _is_fresh(node: ast.Call) -> bool:
+    """`zeros(...).requires_grad_()`, `Parameter(zeros(...))`, `bias.clone().detach().requires_grad_()`."""
+    inner: ast.expr | None = node.args[0] if node.args else None
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "requires_grad_":
+        inner = node.func.value
+    copied = False
     while isinstance(inner, ast.Call) and last_name(inner.func) in ("to", "clone", "detach"):
+        copied = copied or last_name(inner.func) == "clone"
         inner = inner.func.value if isinstance(inner.func, ast.Attribute) else None
-    return isinstance(inner, ast.Call) and last_name(inner.func) in ("zeros", "zeros_like")
+    made = isinstance(inner, ast.Call) and last_name(inner.func) in ("zeros", "zeros_like")
+    return made or (copied and isinstance(inner, ast.Name))
 
 
 def _all_tokens(node: ast.expr) -> bool:

@@ -96,23 +96,23 @@ class Learning:
         return bool(origin & Label.VAL) and not origin & Label.TRAIN
 
     def _offset(self, function: Function, backward: int) -> str | None:
-        """The fresh tensor of zeros that this backward call optimises, when it is one."""
+        """The fresh tensor that this backward call optimises, when it is one."""
         call = function.nodes[backward]
         if isinstance(call, ast.Call) and last_name(call.func) == "grad":
-            return self._zeros(function, backward)
+            return self._fresh(function, backward)
         loops = function.loops(backward)
         for index in function.of(ast.Call):
             node = function.nodes[index]
             if index > backward or not isinstance(node, ast.Call) or not _OPTIMIZERS.search(last_name(node.func)):
                 continue
             around = function.loops(index)
-            if (not around or around[0] in loops) and (name := self._zeros(function, index)) is not None:
+            if (not around or around[0] in loops) and (name := self._fresh(function, index)) is not None:
                 return name
         return None
 
-    def _zeros(self, function: Function, index: int) -> str | None:
+    def _fresh(self, function: Function, index: int) -> str | None:
         for each in function.under(index):
-            if isinstance(each, ast.Name) and self.flow.name(function, each.id) & Label.ZEROS:
+            if isinstance(each, ast.Name) and self.flow.name(function, each.id) & Label.FRESH:
                 return each.id
         return None
 

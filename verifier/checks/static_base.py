@@ -1,0 +1,50 @@
+"""What every static check shares: no source, nothing found, and a place to look at.
+
+A static match is a WARN and no match is NOT_APPLICABLE: source that was only read proves neither a breach
+nor that there is none.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from verifier.finding import Outcome, State, Where, not_applicable, unverified
+from verifier.static import Function, Source
+
+PLACES = 6
+
+
+def unread() -> Outcome:
+    return unverified("no script that parses, so no source was read", try_next="ship train_gpt.py as Python text")
+
+
+def nothing(source: Source, what: str) -> Outcome:
+    """No live code does it."""
+    return not_applicable(f"no {what} in {len(source.program.functions)} live functions")
+
+
+def look(message: str, places: Iterable[Where], *, rules: tuple[str, ...] | None = None) -> Outcome:
+    """Something for a reviewer, with the lines. Places on one line are shown once."""
+    distinct: dict[tuple[str, int | None], Where] = {}
+    for place in places:
+        distinct.setdefault((place.file, place.line), place)
+    shown = tuple(distinct.values())
+    more = f" ({len(shown)} places)" if len(shown) > PLACES else ""
+    return Outcome(
+        State.WARN,
+        message + more,
+        shown[:PLACES],
+        {"places": len(shown)},
+        try_next="read the lines; `--level probes` measures what they do",
+        rules=rules,
+    )
+
+
+def calls(source: Source) -> Iterator[tuple[Function, int, ast.Call]]:
+    """Every live call with its function and index, in source order."""
+    for function in source.program.functions:
+        for index in function.of(ast.Call):
+            node = function.nodes[index]
+            assert isinstance(node, ast.Call)
+            yield function, index, node
