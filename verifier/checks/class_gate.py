@@ -13,7 +13,7 @@ from verifier.static import Source
 from verifier.static.ctokens import functions_of
 
 _CLASS = re.compile(r"boundary|new_?word|starts_|is_word|within|space|punct|class", re.IGNORECASE)
-_SWITCH = re.compile(r"^(?:NGRAM_)?(?:WITHIN|WORD|AGREE)\w*_(?:BOOST|BETA|WEIGHT)$")
+_SWITCH = re.compile(r"^(?:NGRAM_)?(?:WITHIN|WORD)\w*_(?:BOOST|BETA|WEIGHT)$")
 
 
 @check(
@@ -48,18 +48,10 @@ def class_gate(evidence: Evidence) -> Outcome:
 
 
 def _switched_off(source: Source) -> bool:
+    """Are there boosts of the experts that look at classes, and are they all 0?"""
     switches = source.program.switches
-    values = [switches.value(name) for name in switches.variables if _SWITCH.match(name)]
-    boosts = [value for name in switches.variables if "AGREE" not in name and _SWITCH.match(name)
-              for value in [switches.value(name)]]  # fmt: skip
-    return bool(values) and all(value is not None and _is_zero(value) for value in boosts)
-
-
-def _is_zero(text: str) -> bool:
-    try:
-        return float(text) == 0.0
-    except ValueError:
-        return False
+    boosts = [name for name in switches.variables if _SWITCH.match(name)]
+    return bool(boosts) and not any(switches.is_on(name) for name in boosts)
 
 
 def _gates(source: Source) -> Iterator[Where]:

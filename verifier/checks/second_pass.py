@@ -13,9 +13,8 @@ from verifier.finding import Grade, Outcome, Where
 from verifier.static import Source, last_name
 
 _SECOND = re.compile(
-    r"re_?score|two_?pass|2_?pass|second_?pass|pass_?(?:2|two)(?![0-9])|leave_?one_?out|(?:^|_)loo(?:_|$)", re.IGNORECASE
+    r"re_?score|two_?pass|2_?pass|second_?pass|(?<![A-Za-z])pass_?(?:2|two)(?![0-9])|leave_?one_?out|(?:^|_)loo(?:_|$)", re.IGNORECASE
 )
-_OFF = ("", "0", "false", "no", "off", "none")
 
 
 @check(
@@ -56,8 +55,7 @@ def _named(source: Source) -> Iterator[Where]:
     switches = program.switches
     mentioned = program.names()
     for name, read in switches.variables.items():
-        value = switches.value(name)
-        if _SECOND.search(name) and name.lower() in mentioned and value is not None and value.lower() not in _OFF:
+        if _SECOND.search(name) and name.lower() in mentioned and switches.is_on(name):
             yield Where(program.functions[0].file, read.line)
     for function in program.functions:
         if _SECOND.search(function.name) and isinstance(function.tree, ast.FunctionDef):

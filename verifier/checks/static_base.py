@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from verifier.finding import Outcome, State, Where, not_applicable, unverified
-from verifier.static import Function, Source
+from verifier.static import Function, Source, last_name
 
 PLACES = 6
 
@@ -48,3 +48,21 @@ def calls(source: Source) -> Iterator[tuple[Function, int, ast.Call]]:
             node = function.nodes[index]
             assert isinstance(node, ast.Call)
             yield function, index, node
+
+
+def only_in_training(source: Source, function: Function) -> bool:
+    """Is every call of it behind a condition on `training`?"""
+    sites = [
+        (caller, index)
+        for caller, index, call in calls(source)
+        if last_name(call.func) == function.name and caller is not function
+    ]
+    return bool(sites) and all(_asks_training(caller, index) for caller, index in sites)
+
+
+def _asks_training(function: Function, index: int) -> bool:
+    return any(
+        isinstance(node := function.nodes[above], ast.If)
+        and any(isinstance(each, ast.Attribute) and each.attr == "training" for each in ast.walk(node.test))
+        for above in function.above(index)
+    )

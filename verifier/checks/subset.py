@@ -19,7 +19,7 @@ _LIMIT = re.compile(
 )
 _SIZED = re.compile(r"limit|subset|(?:^|_)max(?:_|$)|cap(?:_|$)|fraction", re.IGNORECASE)
 _NOT_SIZE = re.compile(r"lr|ratio|order|alpha|len|second|time|ms$|batch_size|rank|conf|shard|context|history", re.IGNORECASE)
-_EVALUATES = re.compile(r"eval|valid|score", re.IGNORECASE)
+_BATCHES = re.compile(r"batch|sample|^get_|^next_", re.IGNORECASE)
 
 
 @check(
@@ -57,15 +57,16 @@ def _limits(source: Source) -> Iterator[Where]:
         if not (_LIMIT.search(name) and _SIZED.search(name)) or _NOT_SIZE.search(name):
             continue
         value = switches.value(name)
-        if value is not None and _positive(value) and name.lower() in mentioned:
+        if value is not None and _limits_at(name, value) and name.lower() in mentioned:
             yield Where(source.program.functions[0].file, read.line)
 
 
-def _positive(text: str) -> bool:
+def _limits_at(name: str, text: str) -> bool:
     try:
-        return float(text.replace("_", "")) > 0
+        number = float(text.replace("_", ""))
     except ValueError:
         return False
+    return 0 < number < 1 if "FRACTION" in name.upper() else number > 0
 
 
 def _random(source: Source) -> Iterator[Where]:
@@ -75,6 +76,7 @@ def _random(source: Source) -> Iterator[Where]:
         for function in source.program.functions
         for index in function.of(ast.Call)
         if last_name(function.nodes[index].func) in ("randint", "randperm")  # type: ignore[attr-defined]
+        and _BATCHES.search(function.name)
         and _slices(function)
     }
     for function, index, call in calls(source):

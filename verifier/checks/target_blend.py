@@ -64,7 +64,7 @@ def _blends(source: Source) -> Iterator[Where]:
                         break
 
 
-def _same(function: Function, source: Source, expert: Label) -> bool:
+def _same(function: Function, source: Source, expert: int) -> bool:
     """Two gathers of the model's own distributions are a mixture like any other."""
     return bool(expert & Label.AT_TARGET) and not expert & Label.LOOKUP and bool(expert & Label.LOSS)
 

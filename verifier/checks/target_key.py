@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from verifier.checks import check
-from verifier.checks.static_base import calls, look, nothing, unread
+from verifier.checks.static_base import calls, look, nothing, only_in_training, unread
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where
 from verifier.static import Function, Label, Source, last_name
@@ -48,6 +48,8 @@ def target_key(evidence: Evidence) -> Outcome:
 def _reads(source: Source) -> Iterator[Where]:
     flow = source.flow
     for function in source.program.functions:
+        if only_in_training(source, function):
+            continue
         for index in function.of(ast.Subscript):
             node = function.nodes[index]
             assert isinstance(node, ast.Subscript)

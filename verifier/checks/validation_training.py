@@ -12,9 +12,8 @@ from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where
 from verifier.static import Label, Source, last_name
 
-_SWITCH = re.compile(r"train_?(?:on_?)?val|val_?only|paid_?prefix|val_?in_?train", re.IGNORECASE)
+_SWITCH = re.compile(r"train_?(?:on_?)?val|(?:^|_)val_?only|paid_?prefix|val_?in_?train", re.IGNORECASE)
 _LOADER = re.compile(r"(?:token|train)\w*loader|token_?stream|TokenStream|train_?(?:data|shards?)", re.IGNORECASE)
-_OFF = ("", "0", "false", "no", "off", "none")
 
 
 @check(
@@ -85,6 +84,5 @@ def _trains(source: Source, function: object, call: ast.Call) -> bool:
 def _switches(source: Source) -> Iterator[Where]:
     switches = source.program.switches
     for name, read in switches.variables.items():
-        value = switches.value(name)
-        if _SWITCH.search(name) and value is not None and value.strip().lower() not in _OFF:
+        if _SWITCH.search(name) and switches.is_on(name):
             yield Where(source.program.functions[0].file, read.line)

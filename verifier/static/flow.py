@@ -14,35 +14,37 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from enum import IntFlag
+from typing import Final
 
 from verifier.static.program import MODULE, Function, Program
 
 
-class Label(IntFlag):
-    NONE = 0
-    VAL = 1
+class Label:
+    """Bits of a set of labels; plain integers, because sets are joined a hundred thousand times a script."""
+
+    NONE: Final = 0
+    VAL: Final = 1
     """Comes from validation tokens."""
-    TRAIN = 2
+    TRAIN: Final = 2
     """Comes from training tokens."""
-    TARGET = 4
+    TARGET: Final = 4
     """Token ids that are about to be scored."""
-    MIXED = 8
+    MIXED: Final = 8
     """A number that a target and something else went into."""
-    LOSS = 16
+    LOSS: Final = 16
     """Losses of tokens, or something made from them."""
-    AT_TARGET = 32
+    AT_TARGET: Final = 32
     """The model's probability of the realised token."""
-    LOOKUP = 64
+    LOOKUP: Final = 64
     """A table's entry at a key that the realised token went into."""
-    ALL_TOKENS = 128
+    ALL_TOKENS: Final = 128
     """Runs over the whole vocabulary."""
-    FRESH = 256
+    FRESH: Final = 256
     """A fresh tensor, of zeros or a copy, that learns."""
 
 
-NONE = Label.NONE
-_SEEDS: tuple[tuple[re.Pattern[str], Label], ...] = (
+NONE: Final = Label.NONE
+_SEEDS: tuple[tuple[re.Pattern[str], int], ...] = (
     (
         re.compile(
             r"^(?:\w*_)?val(?:id|idation)?_?(?:\w+_)?(?:tok|tokens|np|data|stream|files|pattern|glob|shards?|seqs?|ids|"
@@ -119,7 +121,7 @@ def data_names(nodes: Iterable[ast.AST]) -> set[str]:
     return found
 
 
-def seed(name: str) -> Label:
+def seed(name: str) -> int:
     """What a name alone says."""
     found = NONE
     for pattern, label in _SEEDS:
@@ -133,33 +135,43 @@ class Flow:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._seeds: dict[str, Label] = {}
-        self.names: dict[Function, dict[str, Label]] = {function: {} for function in program.functions}
-        self._returns: dict[str, Label] = {}
+        self._seeds: dict[str, int] = {}
+        self.names: dict[Function, dict[str, int]] = {function: {} for function in program.functions}
+        self._returns: dict[str, int] = {}
         self._defined: dict[Function, dict[str, list[int]]] = {}
         modules = {f.file: f for f in program.functions if f.name == MODULE}
         self._outer = {f: self.names[modules[f.file]] for f in program.functions if f.file in modules}
+        self._settled: dict[ast.expr, int] | None = None
         for _ in range(ROUNDS):
             for function in program.functions:
                 _Pass(self, function).run()
+        self._settled = {}
 
-    def seed(self, name: str) -> Label:
+    def seed(self, name: str) -> int:
         label = self._seeds.get(name)
         if label is None:
             label = self._seeds[name] = seed(name)
         return label
 
-    def name(self, function: Function, name: str) -> Label:
+    def name(self, function: Function, name: str) -> int:
         found = self.names[function].get(name, NONE) | self.seed(name)
-        if found is NONE:
+        if found == NONE:
             return self._outer.get(function, {}).get(name, NONE)
         return found
 
-    def of(self, function: Function, node: ast.expr | None) -> Label:
+    def of(self, function: Function, node: ast.expr | None) -> int:
         """The labels of a value."""
+        if node is None:
+            return NONE
+        if self._settled is None:
+            return self._of(function, node)
+        label = self._settled.get(node)
+        if label is None:
+            label = self._settled[node] = self._of(function, node)
+        return label
+
+    def _of(self, function: Function, node: ast.expr) -> int:
         match node:
-            case None:
-                return NONE
             case ast.Name(id=name):
                 return self.name(function, name)
             case ast.Constant(value=value):
@@ -186,20 +198,20 @@ class Flow:
                 return self._union(function, [p for p in parts if isinstance(p, ast.Constant)])
         return NONE
 
-    def _union(self, function: Function, parts: Iterable[ast.expr]) -> Label:
+    def _union(self, function: Function, parts: Iterable[ast.expr]) -> int:
         found = NONE
         for part in parts:
             found |= self.of(function, part)
         return found
 
-    def _subscript(self, function: Function, base: ast.expr, index: ast.expr) -> Label:
+    def _subscript(self, function: Function, base: ast.expr, index: ast.expr) -> int:
         held = self.of(function, base)
         if isinstance(index, ast.Slice):
             if held & Label.VAL and isinstance(index.lower, ast.Constant) and index.lower.value == 1:
                 return held | Label.TARGET
             return held
         key = self.of(function, index)
-        if key & Label.MIXED and not key & Label.ALL_TOKENS:
+        if key & Label.MIXED and not (key & Label.ALL_TOKENS or held & Label.TRAIN):
             return (held & ~Label.LOSS) | Label.LOOKUP
         if isinstance(index, ast.Tuple) and key & Label.TARGET and not key & Label.ALL_TOKENS:
             # counts[context, target]: a row per context. probabilities[arange, target] is the plain gather.
@@ -208,7 +220,7 @@ class Flow:
             return held | (Label.AT_TARGET if not held & Label.LOSS else NONE)
         return held
 
-    def _call(self, function: Function, node: ast.Call) -> Label:
+    def _call(self, function: Function, node: ast.Call) -> int:
         name = last_name(node.func)
         arguments = self._union(function, node.args)
         arguments |= self._union(function, [k.value for k in node.keywords])
@@ -250,9 +262,9 @@ class Flow:
             return base | arguments
         return kept | ((base | arguments) & Label.ALL_TOKENS)
 
-    def bind(self, function: Function, target: ast.expr, label: Label) -> None:
+    def bind(self, function: Function, target: ast.expr, label: int) -> None:
         """Give the names of an assignment target a label."""
-        if label is NONE:
+        if label == NONE:
             return
         match target:
             case ast.Name(id=name):
@@ -266,7 +278,7 @@ class Flow:
             case ast.Subscript(value=base):  # y_batch[i, :n] = chunk[1:]
                 self.bind(function, base, label & ~Label.MIXED)
 
-    def origin(self, function: Function, names: Iterable[str], index: int, depth: int = 0) -> Label:
+    def origin(self, function: Function, names: Iterable[str], index: int, depth: int = 0) -> int:
         """VAL and TRAIN labels of what names hold at a node: the last assignment above it in the source counts."""
         found = NONE
         for name in names:
@@ -303,7 +315,7 @@ class Flow:
                         known[target.value.id].append(index)
         return known
 
-    def returned(self, name: str, label: Label) -> None:
+    def returned(self, name: str, label: int) -> None:
         self._returns[name] = self._returns.get(name, NONE) | label
 
 
@@ -387,7 +399,7 @@ class _Pass:
             names[parameter] = names.get(parameter, NONE) | label
 
 
-def _of_constant(value: object) -> Label:
+def _of_constant(value: object) -> int:
     if isinstance(value, str):
         return (Label.VAL if "fineweb_val" in value else NONE) | (
             Label.TRAIN if "fineweb_train" in value else NONE
@@ -395,7 +407,7 @@ def _of_constant(value: object) -> Label:
     return NONE
 
 
-def _binary(left: Label, op: ast.operator, right: Label, a: ast.expr, b: ast.expr) -> Label:
+def _binary(left: int, op: ast.operator, right: int, a: ast.expr, b: ast.expr) -> int:
     both = left | right
     mixes = isinstance(op, _MIXING) and bool(left & Label.TARGET) != bool(right & Label.TARGET)
     if mixes and not isinstance(a, ast.Constant) and not isinstance(b, ast.Constant):

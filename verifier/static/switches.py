@@ -79,6 +79,14 @@ class Switches:
         read = self._reads.get(variable)
         return None if read is None else read.default
 
+    def is_on(self, variable: str) -> bool:
+        """Does the variable hold a text that is neither empty, nor zero, nor a no?"""
+        text = (self.value(variable) or "").strip().lower()
+        try:
+            return float(text) != 0.0
+        except ValueError:
+            return text not in _FALSE_TEXTS and text != "none"
+
     def fold(self, node: ast.expr) -> Any:
         """The value, or UNKNOWN."""
         if isinstance(node, ast.Constant):
