@@ -70,7 +70,9 @@ def folders(source: Path) -> Iterator[tuple[int, Path]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path)
     parser.add_argument("labels", type=Path)
     arguments = parser.parse_args()
@@ -95,13 +97,13 @@ def main() -> None:
         intake.append(read - started)
         seconds.append(time.process_time() - read)
         totals[label["label"]] += 1
-        for check in {finding.check for finding in findings if finding.state is State.WARN}:
-            row = rows[check]
+        for marked in {finding.check for finding in findings if finding.state is State.WARN}:
+            row = rows[marked]
             if label["label"] == "legal":
                 row.legal.append(number)
             elif label["label"] == "disputed":
                 row.disputed += 1
-            elif set(label["violations"]) & set(FITTING[check]):
+            elif set(label["violations"]) & set(FITTING[marked]):
                 row.fitting += 1
             else:
                 row.other_illegal += 1
@@ -115,7 +117,9 @@ def main() -> None:
             f"| {check.id} | {len(row.legal)} | {row.fitting} | {row.other_illegal} | {row.disputed} | {named} |"
         )
     for name, spent in (("intake", intake), ("static checks", seconds)):
-        print(f"{name}: {sum(spent) / max(len(spent), 1):.3f} CPU seconds a script, {max(spent, default=0):.3f} at most")
+        print(
+            f"{name}: {sum(spent) / max(len(spent), 1):.3f} CPU seconds a script, {max(spent, default=0):.3f} at most"
+        )
 
 
 if __name__ == "__main__":

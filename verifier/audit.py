@@ -103,7 +103,9 @@ def audit(
         left_seconds = time_limit_seconds - (time.monotonic() - started)
         probed = _run_probes(submission, stream_seed, left_seconds, progress)
     progress("checking")
-    checks = [each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS]
+    checks = [
+        each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS
+    ]
     findings = (*run_checks(Evidence(submission, probed.record), checks), *probed.findings)
     description = (
         ProbeDescription(RunInfo(level=level, not_run=probed.not_run))

@@ -46,7 +46,9 @@ def boundary_smear(evidence: Evidence) -> Outcome:
     places = list(_smears(source))
     if not places:
         return nothing(source, "unmasked look back across documents")
-    return look("a look back by one position has no mask at document starts, and attention is by document", places)
+    return look(
+        "a look back by one position has no mask at document starts, and attention is by document", places
+    )
 
 
 def _smears(source: Source) -> Iterator[Where]:
@@ -65,17 +67,30 @@ def _smears(source: Source) -> Iterator[Where]:
 def _looks_back(function: Function, index: int) -> bool:
     """`x[:, 1:] + g * x[:, :-1]`, or a shift by concatenation or padding of `x[:, :-1]`."""
     node = function.nodes[index]
-    back = [ast.dump(each.value) for each in ast.walk(node) if _slice(each, None, -1)]
+    back = _sliced(node, None, -1)
     if not back:
         return False
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return any(_slice(each, 1, None) and ast.dump(each.value) in back for each in ast.walk(node.left))
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("cat", "pad")
+        return bool(back & _sliced(node.left, 1, None))
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("cat", "pad")
+    )
 
 
-def _slice(node: ast.AST, lower: int | None, upper: int | None) -> bool:
+def _sliced(node: ast.AST, lower: int | None, upper: int | None) -> set[str]:
+    """What is cut to `[:, lower:upper]` anywhere below a node."""
+    return {
+        ast.dump(each.value)
+        for each in ast.walk(node)
+        if isinstance(each, ast.Subscript) and _is_cut(each, lower, upper)
+    }
+
+
+def _is_cut(node: ast.Subscript, lower: int | None, upper: int | None) -> bool:
     """A subscript whose last-but-batch index is `lower:upper`."""
-    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Tuple):
+    if not isinstance(node.slice, ast.Tuple):
         return False
     for part in node.slice.elts:
         if isinstance(part, ast.Slice) and (part.lower is not None or part.upper is not None):

@@ -12,8 +12,13 @@ from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where
 from verifier.static import Function, Source, last_name
 
-_BYTES = re.compile(r"base_?bytes|bytes_?(?:np|lut|table)|token_?bytes|(?:^|_)bb(?:_|$)|byte_?(?:len|count)s?", re.IGNORECASE)
-_RATIO = re.compile(r"^(?:avg_|mean_|average_)?(?:bytes_?per_?tok(?:en)?|tok(?:en)?s?_?per_?bytes?|bpt|chars_?per_?tok(?:en)?)$", re.IGNORECASE)
+_BYTES = re.compile(
+    r"base_?bytes|bytes_?(?:np|lut|table)|token_?bytes|(?:^|_)bb(?:_|$)|byte_?(?:len|count)s?", re.IGNORECASE
+)
+_RATIO = re.compile(
+    r"^(?:avg_|mean_|average_)?(?:bytes_?per_?tok(?:en)?|tok(?:en)?s?_?per_?bytes?|bpt|chars_?per_?tok(?:en)?)$",
+    re.IGNORECASE,
+)
 _SPACE = re.compile(r"leading_?space|has_?space|(?:^|_)hs(?:_|$)", re.IGNORECASE)
 
 
@@ -52,7 +57,9 @@ def byte_lut(evidence: Evidence) -> list[Outcome]:
         message = "bytes are the length of a single decoded token: 3 for each byte token"
         outcomes.append(look(message, decoded, rules=("R-062",)))
     if constants := list(_constants(source)):
-        outcomes.append(look("a number in the source stands for bytes per token", constants, rules=("R-060",)))
+        outcomes.append(
+            look("a number in the source stands for bytes per token", constants, rules=("R-060",))
+        )
     return outcomes or [nothing(source, "byte count that is known to be wrong")]
 
 
@@ -65,9 +72,9 @@ def _plus_one(source: Source) -> Iterator[Where]:
                 continue
             table = last_name(node.targets[0].value)
             match node.value:
-                case ast.BinOp(left=ast.Call(func=ast.Name(id="len")), op=ast.Add(), right=ast.Constant(value=1)) if (
-                    _BYTES.search(table)
-                ):
+                case ast.BinOp(
+                    left=ast.Call(func=ast.Name(id="len")), op=ast.Add(), right=ast.Constant(value=1)
+                ) if _BYTES.search(table):
                     yield source.program.where(function, node)
 
 
@@ -82,7 +89,8 @@ def _space_again(source: Source) -> Iterator[Where]:
             else:
                 continue
             if any(
-                isinstance(each, ast.Subscript) and _SPACE.search(last_name(each.value)) for each in ast.walk(value)
+                isinstance(each, ast.Subscript) and _SPACE.search(last_name(each.value))
+                for each in ast.walk(value)
             ):
                 yield source.program.where(function, node)
 
@@ -98,7 +106,9 @@ def _decoded_singly(source: Source) -> Iterator[Where]:
                     args=[
                         ast.Call(
                             func=ast.Attribute(
-                                value=ast.Call(func=ast.Attribute(attr="decode" | "DecodeIds"), args=[argument, *_]),
+                                value=ast.Call(
+                                    func=ast.Attribute(attr="decode" | "DecodeIds"), args=[argument, *_]
+                                ),
                                 attr="encode",
                             )
                         )

@@ -51,10 +51,14 @@ def _changes(source: Source) -> Iterator[Where]:
             match node:
                 case ast.Call(func=ast.Attribute(value=base, attr="clamp" | "clamp_" | "clip" | "clamp_max")):
                     changed = _is_target(source, function, base) and _mentions(node)
-                case ast.Call(func=ast.Attribute(attr="minimum" | "clip" | "clamp" | "remainder"), args=[first, *_]):
+                case ast.Call(
+                    func=ast.Attribute(attr="minimum" | "clip" | "clamp" | "remainder"), args=[first, *_]
+                ):
                     changed = _is_target(source, function, first) and _mentions(node)
                 case ast.BinOp(left=left, op=ast.Mod(), right=right):
-                    changed = _is_target(source, function, left) and bool(_VOCABULARY.search(last_name(right)))
+                    changed = _is_target(source, function, left) and bool(
+                        _VOCABULARY.search(last_name(right))
+                    )
                 case _:
                     continue
             if changed and not flow.of(function, node if isinstance(node, ast.expr) else None) & Label.MIXED:
@@ -67,5 +71,7 @@ def _is_target(source: Source, function: Function, node: ast.expr) -> bool:
 
 def _mentions(node: ast.AST) -> bool:
     return any(
-        _VOCABULARY.search(last_name(each)) for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)
+        _VOCABULARY.search(last_name(each))
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name | ast.Attribute)
     )

@@ -34,7 +34,9 @@ def late_epoch(evidence: Evidence) -> list[Outcome]:
     if source is None:
         return [unread()]
     late = [
-        site for site in source.learning.sites if site.offset is None and site.order is Order.SCORED_IN_LATER_EPOCH
+        site
+        for site in source.learning.sites
+        if site.offset is None and site.order is Order.SCORED_IN_LATER_EPOCH
     ]
     if not late:
         return [nothing(source, "score kept in a loop over epochs that learns")]

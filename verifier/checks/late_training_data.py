@@ -14,7 +14,9 @@ from verifier.static import LOOPS, Function, Label, Source, last_name
 
 _CALIBRATES = re.compile(r"hessian|calib|gptq|awq|prune|recover|distill|prefill|warm_?start", re.IGNORECASE)
 _EVALUATES = re.compile(r"^_?eval|^_?score_|sliding", re.IGNORECASE)
-_RESERVE = re.compile(r"reserve_?(?:ms|s|sec|seconds|time)?$|calib\w*_(?:budget|reserve)|_reserve", re.IGNORECASE)
+_RESERVE = re.compile(
+    r"reserve_?(?:ms|s|sec|seconds|time)?$|calib\w*_(?:budget|reserve)|_reserve", re.IGNORECASE
+)
 _NOT_TIME = re.compile(r"memory", re.IGNORECASE)
 
 
@@ -70,9 +72,15 @@ def _after_loop(source: Source) -> Iterator[Where]:
             continue
         for index in function.of(ast.Call):
             node = function.nodes[index]
-            if index < max(ends) or not isinstance(node, ast.Call) or not _CALIBRATES.search(last_name(node.func)):
+            if (
+                index < max(ends)
+                or not isinstance(node, ast.Call)
+                or not _CALIBRATES.search(last_name(node.func))
+            ):
                 continue
-            handed = [source.flow.of(function, each) for each in (*node.args, *(k.value for k in node.keywords))]
+            handed = [
+                source.flow.of(function, each) for each in (*node.args, *(k.value for k in node.keywords))
+            ]
             if any(each & Label.TRAIN and not each & Label.VAL for each in handed):
                 yield source.program.where(function, node)
 
@@ -96,7 +104,11 @@ def _in_evaluation(source: Source) -> Iterator[Where]:
             continue
         for index in function.of(ast.Attribute, ast.Constant):
             node = function.nodes[index]
-            named = isinstance(node, ast.Attribute) and node.attr in ("train_files", "train_pattern", "train_shards")
+            named = isinstance(node, ast.Attribute) and node.attr in (
+                "train_files",
+                "train_pattern",
+                "train_shards",
+            )
             if named or (isinstance(node, ast.Constant) and _names_files(node.value)):
                 yield source.program.where(function, node)
 

@@ -49,18 +49,23 @@ def _choices(source: Source) -> Iterator[Where]:
     for function, _, call in calls(source):
         name = last_name(call.func)
         losses = [bool(flow.of(function, each) & Label.LOSS) for each in call.args]
-        chosen = (name in ("minimum", "fmin") or (name == "min" and isinstance(call.func, ast.Attribute))) and (
-            len(losses) == 2 and all(losses)
-        )
+        chosen = (
+            name in ("minimum", "fmin") or (name == "min" and isinstance(call.func, ast.Attribute))
+        ) and (len(losses) == 2 and all(losses))
         if name == "where" and len(losses) == 3:
             test = call.args[0]
             names = {each for each in ast.walk(test) if isinstance(each, ast.Name)}
-            compared = isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Lt | ast.Gt | ast.LtE | ast.GtE)
-            chosen = losses[1] and losses[2] and compared and all(flow.of(function, n) & Label.LOSS for n in names)
+            compared = isinstance(test, ast.Compare) and isinstance(
+                test.ops[0], ast.Lt | ast.Gt | ast.LtE | ast.GtE
+            )
+            chosen = (
+                losses[1] and losses[2] and compared and all(flow.of(function, n) & Label.LOSS for n in names)
+            )
         if name in ("min", "amin") and isinstance(call.func, ast.Attribute) and not chosen:
             chosen = _stacked(call.func.value) and bool(flow.of(function, call.func.value) & Label.LOSS)
         if chosen and any(
-            flow.name(function, n) & (Label.VAL | Label.TARGET) for n in (*flow.names[function], *function.parameters)
+            flow.name(function, n) & (Label.VAL | Label.TARGET)
+            for n in (*flow.names[function], *function.parameters)
         ):
             yield source.program.where(function, call)
 

@@ -13,14 +13,24 @@ from verifier.finding import Grade, Outcome, Where
 from verifier.static import Source, last_name
 
 _DOWNLOADS = frozenset(
-    "urlopen urlretrieve hf_hub_download snapshot_download load_dataset from_pretrained load_state_dict_from_url "
-    "create_connection".split()
+    re.findall(
+        r"\w+",
+        """
+    urlopen urlretrieve hf_hub_download snapshot_download load_dataset from_pretrained
+    load_state_dict_from_url create_connection
+    """,
+    )
 )
 _HTTP = frozenset({"requests", "httpx", "aiohttp", "urllib3"})
 _SHELL = re.compile(r"^(?:wget|curl|scp|rsync|aws|gsutil|huggingface-cli)$|\bgit clone\b|\b(?:wget|curl) +\S")
 _PACKAGES = frozenset(
-    "nltk spacy wordfreq english_words gensim transformers sentence_transformers fasttext flair textblob pattern "
-    "sacremoses open_clip timm".split()
+    re.findall(
+        r"\w+",
+        """
+    nltk spacy wordfreq english_words gensim transformers sentence_transformers fasttext flair textblob
+    pattern sacremoses open_clip timm
+    """,
+    )
 )
 
 
@@ -61,7 +71,11 @@ def _downloads(source: Source) -> Iterator[Where]:
     for function, index, call in calls(source):
         name = last_name(call.func)
         base = call.func.value if isinstance(call.func, ast.Attribute) else None
-        http = isinstance(base, ast.Name) and base.id in _HTTP and name in ("get", "post", "stream", "request", "Session")
+        http = (
+            isinstance(base, ast.Name)
+            and base.id in _HTTP
+            and name in ("get", "post", "stream", "request", "Session")
+        )
         shell = name in ("run", "call", "check_call", "check_output", "Popen", "system") and any(
             isinstance(each, ast.Constant) and isinstance(each.value, str) and _SHELL.search(each.value)
             for each in function.under(index)

@@ -73,7 +73,9 @@ def _cut_to_context(site: Site) -> bool:
         for above in function.above(index):
             statement = function.nodes[above]
             if isinstance(statement, ast.Assign):
-                stored = {each.id for t in statement.targets for each in ast.walk(t) if isinstance(each, ast.Name)}
+                stored = {
+                    each.id for t in statement.targets for each in ast.walk(t) if isinstance(each, ast.Name)
+                }
                 if stored & names and above < site.index:
                     return True
             if isinstance(statement, ast.stmt):

@@ -13,7 +13,8 @@ from verifier.finding import Grade, Outcome, Where
 from verifier.static import Source, last_name
 
 _SECOND = re.compile(
-    r"re_?score|two_?pass|2_?pass|second_?pass|(?<![A-Za-z])pass_?(?:2|two)(?![0-9])|leave_?one_?out|(?:^|_)loo(?:_|$)", re.IGNORECASE
+    r"re_?score|two_?pass|2_?pass|second_?pass|(?<![A-Za-z])pass_?(?:2|two)(?![0-9])|leave_?one_?out|(?:^|_)loo(?:_|$)",
+    re.IGNORECASE,
 )
 
 

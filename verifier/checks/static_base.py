@@ -16,7 +16,9 @@ PLACES = 6
 
 
 def unread() -> Outcome:
-    return unverified("no script that parses, so no source was read", try_next="ship train_gpt.py as Python text")
+    return unverified(
+        "no script that parses, so no source was read", try_next="ship train_gpt.py as Python text"
+    )
 
 
 def nothing(source: Source, what: str) -> Outcome:

@@ -18,7 +18,9 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _SIZED = re.compile(r"limit|subset|(?:^|_)max(?:_|$)|cap(?:_|$)|fraction", re.IGNORECASE)
-_NOT_SIZE = re.compile(r"lr|ratio|order|alpha|len|second|time|ms$|batch_size|rank|conf|shard|context|history", re.IGNORECASE)
+_NOT_SIZE = re.compile(
+    r"lr|ratio|order|alpha|len|second|time|ms$|batch_size|rank|conf|shard|context|history", re.IGNORECASE
+)
 _BATCHES = re.compile(r"batch|sample|^get_|^next_", re.IGNORECASE)
 
 

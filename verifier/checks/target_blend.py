@@ -12,7 +12,9 @@ from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where
 from verifier.static import Function, Label, Source
 
-_EXPERT = re.compile(r"ppm|ngram|n_gram|(?:^|_)ng(?:_|$)|bigram|trigram|cache|hist|knn|byte|count|(?:^|_)pl?p$", re.IGNORECASE)
+_EXPERT = re.compile(
+    r"ppm|ngram|n_gram|(?:^|_)ng(?:_|$)|bigram|trigram|cache|hist|knn|byte|count|(?:^|_)pl?p$", re.IGNORECASE
+)
 
 
 @check(

@@ -58,8 +58,16 @@ def _reads(source: Source) -> Iterator[Where]:
             if flow.of(function, node) & Label.LOOKUP and not flow.of(function, node.value) & Label.LOOKUP:
                 yield source.program.where(function, node)
     for function, index, call in calls(source):
-        if isinstance(call.func, ast.Attribute) and last_name(call.func) in ("get", "take", "index_select", "gather"):
-            found = flow.of(function, call) & Label.LOOKUP and not flow.of(function, call.func.value) & Label.LOOKUP
+        if isinstance(call.func, ast.Attribute) and last_name(call.func) in (
+            "get",
+            "take",
+            "index_select",
+            "gather",
+        ):
+            found = (
+                flow.of(function, call) & Label.LOOKUP
+                and not flow.of(function, call.func.value) & Label.LOOKUP
+            )
             if found and not _updates(function, index, call.func.value):
                 yield source.program.where(function, call)
 

@@ -11,7 +11,9 @@ from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, Where
 from verifier.static import Label, Source, last_name
 
-_CALIBRATES = re.compile(r"hessian|calib|gptq|awq|act(?:ivation)?_(?:stats?|scale)|fit_(?:temp|bias)", re.IGNORECASE)
+_CALIBRATES = re.compile(
+    r"hessian|calib|gptq|awq|act(?:ivation)?_(?:stats?|scale)|fit_(?:temp|bias)", re.IGNORECASE
+)
 _EVALUATES = re.compile(r"eval|score|timed|log|print|^load_|serialize|^main$|^train", re.IGNORECASE)
 
 

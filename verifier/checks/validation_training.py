@@ -13,7 +13,9 @@ from verifier.finding import Grade, Outcome, Where
 from verifier.static import Label, Source, last_name
 
 _SWITCH = re.compile(r"train_?(?:on_?)?val|(?:^|_)val_?only|paid_?prefix|val_?in_?train", re.IGNORECASE)
-_LOADER = re.compile(r"(?:token|train)\w*loader|token_?stream|TokenStream|train_?(?:data|shards?)", re.IGNORECASE)
+_LOADER = re.compile(
+    r"(?:token|train)\w*loader|token_?stream|TokenStream|train_?(?:data|shards?)", re.IGNORECASE
+)
 
 
 @check(
@@ -51,7 +53,9 @@ def _loaders(source: Source) -> Iterator[Where]:
         name = last_name(call.func)
         if _LOADER.search(name) and not re.search(r"val|eval", name, re.IGNORECASE) and call.args:
             handed = [flow.of(function, each) for each in call.args]
-            if any(each & Label.VAL and not each & Label.TRAIN for each in handed) and _trains(source, function, call):
+            if any(each & Label.VAL and not each & Label.TRAIN for each in handed) and _trains(
+                source, function, call
+            ):
                 yield program.where(function, call)
     for function in program.functions:
         for index in function.of(ast.Assign, ast.AnnAssign):
@@ -65,7 +69,9 @@ def _loaders(source: Source) -> Iterator[Where]:
             if flow.seed(last_name(target)) & Label.TRAIN and not isinstance(value, ast.Tuple):
                 said = [each for each in ast.walk(value) if isinstance(each, ast.Constant | ast.Attribute)]
                 labels = [flow.of(function, each) for each in said]
-                if any(each & Label.VAL for each in labels) and not any(each & Label.TRAIN for each in labels):
+                if any(each & Label.VAL for each in labels) and not any(
+                    each & Label.TRAIN for each in labels
+                ):
                     yield program.where(function, node)
 
 

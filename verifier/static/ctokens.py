@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
-    r"(?P<skip>//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\s+)|(?P<word>\w+)|(?P<other>.)", re.DOTALL
+    r"(?P<skip>//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\s+)|(?P<word>\w+)|(?P<other>.)",
+    re.DOTALL,
 )
 MAX_CHARACTERS = 2 << 20
 
@@ -39,9 +40,11 @@ class CFunction:
             if text[1:2] == ["="] and text[3:4] == ["["] and text[5:6] == ["]"] and "tok" in text[2]:
                 realised[text[0]] = text[4]
             # name = some_class_lut[tok]
-            if text[1:2] == ["="] and text[3:4] == ["["] and text[5:6] == ["]"] and text[4] in realised:
-                if classes.search(text[0]) or classes.search(text[2]):
-                    classed[text[0]] = (realised[text[4]], token.line)
+            looked_up = (
+                text[1:2] == ["="] and text[3:4] == ["["] and text[5:6] == ["]"] and text[4] in realised
+            )
+            if looked_up and (classes.search(text[0]) or classes.search(text[2])):
+                classed[text[0]] = (realised[text[4]], token.line)
             if token.text == "if" and classed:
                 condition, body = self._condition(position)
                 for name in condition & classed.keys():

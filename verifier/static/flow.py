@@ -53,7 +53,9 @@ _SEEDS: tuple[tuple[re.Pattern[str], int], ...] = (
         Label.VAL,
     ),
     (
-        re.compile(r"^(?:\w*_)?train(?:ing)?_(?:files|pattern|glob|loader|shards?|tokens|data|batch(?:es)?|stream)$"),
+        re.compile(
+            r"^(?:\w*_)?train(?:ing)?_(?:files|pattern|glob|loader|shards?|tokens|data|batch(?:es)?|stream)$"
+        ),
         Label.TRAIN,
     ),
     (
@@ -70,19 +72,35 @@ _SEEDS: tuple[tuple[re.Pattern[str], int], ...] = (
         Label.LOSS,
     ),
 )
-_NOT_TARGET = re.compile(r"device|param|module|layer|lr|bytes|size|bpb|steps?|ratio|rate|rank|dtype|shape|modules")
+_NOT_TARGET = re.compile(
+    r"device|param|module|layer|lr|bytes|size|bpb|steps?|ratio|rate|rank|dtype|shape|modules"
+)
 _LOADERS = re.compile(r"^load_(?:val|validation)\w*$")
 _MOVERS = frozenset(
-    "to long int float double cpu cuda numpy astype reshape view flatten ravel contiguous clone detach item tolist "
-    "squeeze unsqueeze expand expand_as repeat copy asarray ascontiguousarray array from_numpy as_tensor tensor cat "
-    "concatenate stack hstack roll uint64 int64 int32 uint32 list tuple zip enumerate iter next pad T permute "
-    "transpose type pin_memory clamp clamp_min clip mod remainder split chunk range".split()
+    re.findall(
+        r"\w+",
+        """
+    to long int float double cpu cuda numpy astype reshape view flatten ravel contiguous clone detach item
+    tolist squeeze unsqueeze expand expand_as repeat copy asarray ascontiguousarray array from_numpy
+    as_tensor tensor cat concatenate stack hstack roll uint64 int64 int32 uint32 list tuple zip enumerate
+    iter next pad T permute transpose type pin_memory clamp clamp_min clip mod remainder split chunk range
+    """,
+    )
 )
-_OF_DATA = _MOVERS | frozenset("sum mean div mul add sub neg masked_fill where pow sqrt log exp get".split())
+_OF_DATA = _MOVERS | frozenset(
+    re.findall(
+        r"\w+",
+        """
+    sum mean div mul add sub neg masked_fill where pow sqrt log exp get
+    """,
+    )
+)
 """Methods whose result is made from the object they belong to; of any other call only the arguments count."""
 _VIEWS = frozenset({"T", "data", "values", "flat", "mT"})
 _HASH = re.compile(r"hash|hkey|(?:^|_)keys?(?:_|$)|bucket", re.IGNORECASE)
-_TABLE = re.compile(r"count|table|bigram|trigram|ngram|cache|hist(?!ory)|freq|(?:^|_)(?:ctx|full|tab)(?:_|$)", re.IGNORECASE)
+_TABLE = re.compile(
+    r"count|table|bigram|trigram|ngram|cache|hist(?!ory)|freq|(?:^|_)(?:ctx|full|tab)(?:_|$)", re.IGNORECASE
+)
 _LOSS_CALLS = re.compile(r"cross_entropy|nll_loss|(?:^|_)(?:nll|ce|loss|losses)(?:_|$)")
 _ALL = re.compile(r"^(?:v|vocab|vocab_size|n_vocab|num_tokens|nv)$", re.IGNORECASE)
 _MIXING = (ast.BitXor, ast.Add, ast.BitOr)
@@ -186,7 +204,9 @@ class Flow:
                 return self.of(function, operand)
             case ast.Call():
                 return self._call(function, node)
-            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.BoolOp(values=parts):
+            case (
+                ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.BoolOp(values=parts)
+            ):
                 return self._union(function, parts)
             case ast.IfExp(body=body, orelse=other):
                 return self.of(function, body) | self.of(function, other)
@@ -258,7 +278,18 @@ class Flow:
             return returned | kept
         if _HASH.search(name) and arguments & Label.TARGET:
             return kept | Label.MIXED
-        if name in ("mean", "sum", "div", "mul", "float64", "log", "where", "maximum", "minimum", "masked_select"):
+        if name in (
+            "mean",
+            "sum",
+            "div",
+            "mul",
+            "float64",
+            "log",
+            "where",
+            "maximum",
+            "minimum",
+            "masked_select",
+        ):
             return base | arguments
         return kept | ((base | arguments) & Label.ALL_TOKENS)
 
@@ -292,10 +323,8 @@ class Flow:
                 continue
             last = before[-1]
             node = function.nodes[last]
-            if isinstance(node, ast.For):  # the loop's source, not its body
-                parts = list(ast.walk(node.iter))
-            else:
-                parts = function.under(last)
+            # of a loop its source, not its body
+            parts = list(ast.walk(node.iter)) if isinstance(node, ast.For) else function.under(last)
             found |= self.origin(function, data_names(parts) - {name}, last, depth + 1)
         return found
 
@@ -336,8 +365,9 @@ class _Pass:
                 case ast.Assign(targets=targets, value=value):
                     for target in targets:
                         self.assign(target, value)
-                case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(
-                    target=target, value=value
+                case (
+                    ast.AnnAssign(target=target, value=ast.expr() as value)
+                    | ast.NamedExpr(target=target, value=value)
                 ):
                     self.assign(target, value)
                 case ast.AugAssign(target=target, op=op, value=value):
@@ -412,7 +442,7 @@ def _binary(left: int, op: ast.operator, right: int, a: ast.expr, b: ast.expr) -
     mixes = isinstance(op, _MIXING) and bool(left & Label.TARGET) != bool(right & Label.TARGET)
     if mixes and not isinstance(a, ast.Constant) and not isinstance(b, ast.Constant):
         return both if both & Label.ALL_TOKENS else both | Label.MIXED
-    if isinstance(op, _SCALING) or isinstance(op, _MIXING):
+    if isinstance(op, (*_SCALING, *_MIXING)):
         return both
     return both & ~(Label.MIXED | Label.TARGET)
 

@@ -103,7 +103,11 @@ class Learning:
         loops = function.loops(backward)
         for index in function.of(ast.Call):
             node = function.nodes[index]
-            if index > backward or not isinstance(node, ast.Call) or not _OPTIMIZERS.search(last_name(node.func)):
+            if (
+                index > backward
+                or not isinstance(node, ast.Call)
+                or not _OPTIMIZERS.search(last_name(node.func))
+            ):
                 continue
             around = function.loops(index)
             if (not around or around[0] in loops) and (name := self._fresh(function, index)) is not None:
@@ -170,7 +174,11 @@ class Learning:
         for caller in self.program.functions:
             for index in caller.of(ast.Call):
                 node = caller.nodes[index]
-                if isinstance(node, ast.Call) and last_name(node.func) == function.name and caller is not function:
+                if (
+                    isinstance(node, ast.Call)
+                    and last_name(node.func) == function.name
+                    and caller is not function
+                ):
                     found.append((caller, index))
         return tuple(found[:MAX_CALLERS])
 

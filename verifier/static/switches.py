@@ -61,7 +61,7 @@ class Switches:
 
     def __init__(self, source: str, syntax: Syntax, environment: Mapping[str, str], name: str) -> None:
         self._environment = environment
-        self._reads: dict[str, EnvRead] = environment_reads(source)
+        self._reads: Mapping[str, EnvRead] = environment_reads(source)
         self._names, self._attributes, self._bound = _bound_once(syntax)
         self._names["__name__"] = ast.Constant(name)
         self._folded: dict[ast.expr, Any] = {}
@@ -121,16 +121,14 @@ class Switches:
                 if value is UNKNOWN:
                     return UNKNOWN
                 return (
-                    not value
-                    if isinstance(op, ast.Not)
-                    else -value
-                    if isinstance(op, ast.USub)
-                    else UNKNOWN
+                    not value if isinstance(op, ast.Not) else -value if isinstance(op, ast.USub) else UNKNOWN
                 )
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 if isinstance(op, ast.In | ast.NotIn) and _is_environ(right):
                     name = self.fold(left)
-                    return UNKNOWN if name is UNKNOWN else (name in self._environment) == isinstance(op, ast.In)
+                    return (
+                        UNKNOWN if name is UNKNOWN else (name in self._environment) == isinstance(op, ast.In)
+                    )
                 a, b = self.fold(left), self.fold(right)
                 return UNKNOWN if a is UNKNOWN or b is UNKNOWN else _COMPARE[type(op)](a, b)
             case ast.BinOp(left=left, op=op, right=right):
@@ -142,8 +140,8 @@ class Switches:
                 value = self.fold(test)
                 return UNKNOWN if value is UNKNOWN else self.fold(body if value else other)
             case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
-                values = [self.fold(part) for part in parts]
-                return UNKNOWN if any(each is UNKNOWN for each in values) else tuple(values)
+                folded = [self.fold(part) for part in parts]
+                return UNKNOWN if any(each is UNKNOWN for each in folded) else tuple(folded)
             case ast.Call():
                 return self._call(node)
             case ast.Subscript(value=base, slice=index) if _is_environ(base):
@@ -245,7 +243,11 @@ def _bound_once(syntax: Syntax) -> tuple[dict[str, ast.expr], dict[str, ast.expr
 
 
 def _keep(
-    target: ast.expr, value: ast.expr, parent: ast.AST, values: dict[str, ast.expr], fields: dict[str, ast.expr]
+    target: ast.expr,
+    value: ast.expr,
+    parent: ast.AST,
+    values: dict[str, ast.expr],
+    fields: dict[str, ast.expr],
 ) -> None:
     if isinstance(target, ast.Name):
         values[target.id] = value

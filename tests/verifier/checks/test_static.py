@@ -307,7 +307,9 @@ def test_x08_hessians_from_validation_tokens():
     define = "def collect_hessians(m, data):\n    return data\n"
     handed = "def main():\n    val_tokens = load_validation_tokens(H.val_files)\n    {call}\nmain()\n"
     assert warns("X08-validation-calibration", define + handed.format(call="collect_hessians(1, val_tokens)"))
-    assert not warns("X08-validation-calibration", define + handed.format(call="collect_hessians(1, H.train_files)"))
+    assert not warns(
+        "X08-validation-calibration", define + handed.format(call="collect_hessians(1, H.train_files)")
+    )
     assert not warns(
         "X08-validation-calibration",
         "def eval_gptq(m, t):\n    return t\n" + handed.format(call="eval_gptq(1, val_tokens)"),
@@ -335,7 +337,9 @@ main()
 def test_x10_calibration_on_training_data_after_the_loop():
     call = "gptq_calibrate(model, H.train_files)"
     assert warns("X10-late-training-data", CALIBRATED.format(call=call))
-    assert not warns("X10-late-training-data", CALIBRATED.format(call="cap -= H.gptq_reserve_seconds; " + call))
+    assert not warns(
+        "X10-late-training-data", CALIBRATED.format(call="cap -= H.gptq_reserve_seconds; " + call)
+    )
     assert not warns("X10-late-training-data", CALIBRATED.format(call="gptq_calibrate(model, generated)"))
 
 
@@ -347,7 +351,9 @@ def test_x10_an_evaluation_that_reads_training_files():
 
 def test_x11_downloads_and_packages():
     assert warns("X11-network", "import requests\nrequests.get('http://x')\n")
-    assert warns("X11-network", "import subprocess\nsubprocess.run(['pip'])\nsubprocess.run('curl -O http://x')\n")
+    assert warns(
+        "X11-network", "import subprocess\nsubprocess.run(['pip'])\nsubprocess.run('curl -O http://x')\n"
+    )
     assert warns("X11-network", "import wordfreq\n")
     assert not warns("X11-network", "import subprocess\nsubprocess.run(['lrzip', 'model.bin'])\n")
     assert not warns("X11-network", "cache = {}\ncache.get('http://x')\n")
