@@ -41,7 +41,7 @@ def boundary_smear(evidence: Evidence) -> Outcome:
     source = evidence.source
     if source is None:
         return unread()
-    if not any(_ISOLATED.search(name) for name in source.program.names()):
+    if not any(_ISOLATED.search(name) for name in source.program.names):
         return nothing(source, "attention by document")
     places = list(_smears(source))
     if not places:

@@ -45,7 +45,7 @@ def late_training_data(evidence: Evidence) -> list[Outcome]:
     if source is None:
         return [unread()]
     outcomes: list[Outcome] = []
-    reserved = any(_RESERVE.search(name) and not _NOT_TIME.search(name) for name in source.program.names())
+    reserved = any(_RESERVE.search(name) and not _NOT_TIME.search(name) for name in source.program.names)
     late = [] if reserved else list(_after_loop(source))
     if late:
         outcomes.append(

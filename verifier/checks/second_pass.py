@@ -54,7 +54,7 @@ def _named(source: Source) -> Iterator[Where]:
         if name in program.by_name and _SECOND.search(name):
             yield program.where(function, call)
     switches = program.switches
-    mentioned = program.names()
+    mentioned = program.names
     for name, read in switches.variables.items():
         if _SECOND.search(name) and name.lower() in mentioned and switches.is_on(name):
             yield Where(program.functions[0].file, read.line)

@@ -7,7 +7,7 @@ nor that there is none.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from verifier.finding import Outcome, State, Where, not_applicable, unverified
 from verifier.static import Function, Source, last_name
@@ -43,13 +43,9 @@ def look(message: str, places: Iterable[Where], *, rules: tuple[str, ...] | None
     )
 
 
-def calls(source: Source) -> Iterator[tuple[Function, int, ast.Call]]:
+def calls(source: Source) -> tuple[tuple[Function, int, ast.Call], ...]:
     """Every live call with its function and index, in source order."""
-    for function in source.program.functions:
-        for index in function.of(ast.Call):
-            node = function.nodes[index]
-            assert isinstance(node, ast.Call)
-            yield function, index, node
+    return source.program.calls
 
 
 def only_in_training(source: Source, function: Function) -> bool:

@@ -54,7 +54,7 @@ def subset(evidence: Evidence) -> Outcome:
 
 
 def _limits(source: Source) -> Iterator[Where]:
-    switches, mentioned = source.program.switches, source.program.names()
+    switches, mentioned = source.program.switches, source.program.names
     for name, read in switches.variables.items():
         if not (_LIMIT.search(name) and _SIZED.search(name)) or _NOT_SIZE.search(name):
             continue

@@ -48,14 +48,15 @@ def target_key(evidence: Evidence) -> Outcome:
 def _reads(source: Source) -> Iterator[Where]:
     flow = source.flow
     for function in source.program.functions:
-        if only_in_training(source, function):
-            continue
         for index in function.of(ast.Subscript):
             node = function.nodes[index]
             assert isinstance(node, ast.Subscript)
             if not isinstance(node.ctx, ast.Load) or _updates(function, index, node):
                 continue
-            if flow.of(function, node) & Label.LOOKUP and not flow.of(function, node.value) & Label.LOOKUP:
+            found = (
+                flow.of(function, node) & Label.LOOKUP and not flow.of(function, node.value) & Label.LOOKUP
+            )
+            if found and not only_in_training(source, function):
                 yield source.program.where(function, node)
     for function, index, call in calls(source):
         if isinstance(call.func, ast.Attribute) and last_name(call.func) in (

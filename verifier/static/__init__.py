@@ -28,6 +28,7 @@ __all__ = [
     "Program",
     "Site",
     "Source",
+    "build_program",
     "last_name",
     "read_source",
 ]

@@ -111,10 +111,9 @@ MAX_ORIGIN_DEPTH = 6
 
 def last_name(node: ast.expr) -> str:
     """`save` of `torch.save`, `f` of `f`, else nothing."""
-    match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-    return ""
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def data_names(nodes: Iterable[ast.AST]) -> set[str]:

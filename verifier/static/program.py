@@ -15,6 +15,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from verifier.finding import Where
 from verifier.intake.syntax import Broken, Syntax, syntax_of
@@ -87,13 +88,20 @@ class Program:
     def where(self, function: Function, node: ast.AST) -> Where:
         return function.where(node, self.lines)
 
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name and attribute that live code mentions."""
-        if self._names is None:
-            self._names = frozenset(_mentioned(self.functions))
-        return self._names
+        return frozenset(_mentioned(self.functions))
 
-    _names: frozenset[str] | None = None
+    @cached_property
+    def calls(self) -> tuple[tuple[Function, int, ast.Call], ...]:
+        """Every live call with its function and index, function by function in source order."""
+        return tuple(
+            (function, index, node)
+            for function in self.functions
+            for index in function.of(ast.Call)
+            if isinstance(node := function.nodes[index], ast.Call)
+        )
 
 
 def _mentioned(functions: tuple[Function, ...]) -> Iterator[str]:
@@ -252,9 +260,14 @@ class _Walk:
         return isinstance(node, _ENDS)
 
     def node(self, node: ast.AST, parent: int) -> None:
+        if isinstance(node, ast.Name):
+            self.reader.mention(node.id)
+            self.open(node, parent)
+            return
+        if isinstance(node, ast.Constant):
+            self.open(node, parent)
+            return
         match node:
-            case ast.Name(id=name):
-                self.reader.mention(name)
             case ast.Attribute(attr=name):
                 self.reader.mention(name)
             case ast.Import(names=names):

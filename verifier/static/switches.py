@@ -215,6 +215,8 @@ def _bound_once(syntax: Syntax) -> tuple[dict[str, ast.expr], dict[str, ast.expr
     words: set[str] = set()
     parents = syntax.parents
     for node in syntax.nodes:
+        if isinstance(node, ast.Constant | ast.Call | ast.Subscript | ast.BinOp | ast.Expr):
+            continue  # most nodes bind nothing
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 names[name] += 1
