@@ -39,7 +39,11 @@ def audit_command(
         typer.Option("--folder", metavar="PATH", help="With --git: the folder inside the repository."),
     ] = None,
     level: Annotated[
-        Level, typer.Option(help="documents: execute nothing. probes: run the script, isolated.")
+        Level,
+        typer.Option(
+            help="documents: read logs and claims. static: also the source, executing nothing. "
+            "probes: also run the script, isolated."
+        ),
     ] = Level.PROBES,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the synthetic streams; drawn fresh when not given.")
