@@ -12,6 +12,8 @@ from verifier.checks import check
 from verifier.checks.probe_base import no_base, stage_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
+from verifier.probe.passes import Pass
+from verifier.probe.record import Run
 
 AGREE = 2e-4
 """Relative. A printed pair of four digits fixes bytes to 3e-5; a repeated tail moves them by up to 1e-4."""
@@ -37,7 +39,8 @@ def probed_bytes(evidence: Evidence) -> Outcome:
 
     PASS: both agree to 2 parts in 10,000. FAIL: they do not, on a reconciled pass over the whole stream.
     WARN: they do not, and the folder ships a tokenizer: the script may count with that one, and the audit's
-    stream is not written in it.
+    stream is not written in it. Or they do elsewhere in the same run: then the script counts rightly, and the
+    BPB is not that of the loss beside it, as where a mixture over bytes is printed next to the model's loss.
 
     Cannot see: a script that counts differently on the contest's own tokenizer file (B1-denominator does).
 
@@ -54,11 +57,7 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     if head is None or not head.val_bpb:
         return unverified("no pair of loss and BPB was printed")
     implied = head.loss_nats / math.log(2) / head.val_bpb
-    if head.reconciled:
-        times = head.committed(base.stream.ids.size).times
-        true = float(np.dot(times, base.true_bytes)) / max(int(times.sum()), 1)
-    else:
-        true = float(base.true_bytes.sum()) / base.stream.targets
+    true = _bytes_a_token(head, base)
     gap = implied / true - 1.0
     facts: dict[str, Json] = {"label": head.label, "implied": implied, "recounted": true, "relative_gap": gap}
     text = f"{implied:.5f} bytes a token behind {head.label}; the recount gives {true:.5f} ({gap:+.3%})"
@@ -68,6 +67,25 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     own = next((file.path for file in evidence.submission.files if OWN_TOKENIZER.search(file.path)), None)
     if own is not None:
         return replace(warned(f"{text}; the folder ships {own}", **facts), where=where)
+    right = next((p.label for p in base.passes if p is not head and _counts_right(p, base)), None)
+    if right is not None:
+        text = f"{text}; {right} counts them rightly, so this BPB is not that of the loss beside it"
+        return replace(warned(text, **facts), where=where)
     if head.reconciled:
         return replace(failed(text, **facts), where=where, replayable=True)
     return replace(warned(text, **facts), where=where)
+
+
+def _bytes_a_token(printed: Pass, run: Run) -> float:
+    """True bytes a token over the positions that a number is the mean of, or over the whole stream."""
+    if not printed.reconciled:
+        return float(run.true_bytes.sum()) / run.stream.targets
+    times = printed.committed(run.stream.ids.size).times
+    return float(np.dot(times, run.true_bytes)) / max(int(times.sum()), 1)
+
+
+def _counts_right(printed: Pass, run: Run) -> bool:
+    if not printed.val_bpb or not printed.reconciled:
+        return False
+    implied = printed.loss_nats / math.log(2) / printed.val_bpb
+    return abs(implied / _bytes_a_token(printed, run) - 1.0) <= AGREE

@@ -535,6 +535,20 @@ def test_other_bytes_of_a_script_with_its_own_tokenizer_only_warn() -> None:
     assert states("B3-bytes", audit(double)) == [State.FAIL]
 
 
+def test_a_bpb_that_is_not_of_the_loss_beside_it_only_warns() -> None:
+    def mixture(drawn: Stream, losses: np.ndarray) -> TapeBuilder:
+        made = TapeBuilder()
+        loss = float(losses[1:].mean())
+        for label, factor in (("final_roundtrip", 1.0), (LABEL, 0.7)):
+            made.score(WHOLE, losses[1:])
+            made.print(loss, bpb_of(drawn, loss) * factor, label=label)
+        return made
+
+    (found,) = outcomes("B3-bytes", audit(mixture))
+    assert found.state is State.WARN
+    assert "final_roundtrip counts them rightly" in found.message
+
+
 def test_the_claimed_label_must_be_printed() -> None:
     runs = audit().runs
     assert states("N1-reached", record(*runs, headline=LABEL)) == [State.PASS]
