@@ -203,7 +203,7 @@ class _Audit:
             reason=reason,
             seconds=time.monotonic() - started,
             tape=tape,
-            passes=find_passes(tape, true_bytes),
+            passes=find_passes(tape, true_bytes, self._submission.head_metric_label),
             true_bytes=true_bytes,
             stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),

@@ -117,6 +117,19 @@ _AT_MOST: Mapping[str, int] = {
     "RECURRENCE_START_STEP": 0,
     "ROPE_DIMS": 16,
 }
+_GROUP = 32
+"""Values that share one scale: it divides every row of a model of 64 dimensions with heads of 16."""
+_ENDINGS: Mapping[str, int] = {
+    "GROUP_SIZE": _GROUP,
+    "CHUNK_TOKENS": 1024,
+    "TTT_CHUNK": 1024,
+    "GPTQ_N_SAMPLES": 16,
+    "GPTQ_NUM_SEQS": 16,
+    "GPTQ_GEN_LEN": SEQ_LEN,
+    "MLP_HIDDEN": 128,
+    "EVAL_BATCH": 32,
+}
+"""Sizes by the end of their name: each is spelled in many ways."""
 _CADENCES = ("VAL_LOSS_EVERY",)
 _NEVER = 1_000_000
 """A cadence that no run reaches, for scripts that divide by it."""
@@ -125,8 +138,6 @@ _GUARD = re.compile(
     re.IGNORECASE,
 )
 _DIVIDES = re.compile(r"%\s*(?:\w+\.)?val_loss_every\b", re.IGNORECASE)
-_GROUP = 32
-"""Values that share one scale: it divides every row of a model of 64 dimensions with heads of 16."""
 _LITERAL: Mapping[str, int] = {
     **dict.fromkeys(("model_dim", "d_model", "n_embd", "hidden_size", "embed_dim", "embedding_dim"), 64),
     **dict.fromkeys(("num_heads", "n_head", "n_heads", "num_attention_heads"), 4),
@@ -141,11 +152,17 @@ _LITERAL: Mapping[str, int] = {
     **dict.fromkeys(("bigram_vocab_size", "trigram_vocab_size"), 256),
     **dict.fromkeys(("bigram_dim", "trigram_dim"), 16),
     **dict.fromkeys(("warmup_steps", "warmup_iters"), 0),
-    **dict.fromkeys(("eval_stride", "stride"), 64),
+    **dict.fromkeys(
+        ("n_samples", "num_samples", "nsamples", "n_calib", "num_calib", "calib_samples", "num_calib_batches",
+         "n_calib_batches", "calib_batches", "num_seqs"),
+        16,
+    ),
+    "gen_len": SEQ_LEN,
+    "eval_stride": 64,
 }  # fmt: skip
 """Names that hold sizes in sources. Widths and counts alone: what a method does is never here."""
-_LAYERS = ("num_layers", "n_layer", "n_layers", "num_gdn_layers", "num_hidden_layers", "depth")
-_STEPS = ("iterations", "num_iterations", "total_steps", "train_steps", "max_steps", "max_iters", "n_steps")
+_LAYERS = ("num_layers", "n_layer", "n_layers", "num_gdn_layers", "num_hidden_layers")
+_STEPS = ("iterations", "num_iterations", "total_steps", "train_steps", "max_steps", "max_iters")
 _PATHS = ("DATA_PATH", "DATA_DIR", "TOKENIZER_PATH", "VOCAB_SIZE", "RUN_ID", "SEED")
 _LENGTHS = re.compile(r"^\s*\d{3,}\s*[@:]\s*[\d.]+(?:\s*[,;]\s*\d{3,}\s*[@:]\s*[\d.]+)*\s*$")
 _LENGTH = re.compile(r"\d{3,}(?=\s*[@:])")
@@ -216,9 +233,12 @@ def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
         return str(scale.vocab_size)
     if name in _FIXED:
         return str(_FIXED[name])
-    if name.endswith("GROUP_SIZE"):
+    small = literal_sizes(scale).get(name.lower())
+    for ending, value in _ENDINGS.items():
+        small = value if small is None and name.endswith(ending) else small
+    if small is not None:
         number = _number(before)
-        return None if number is not None and number <= _GROUP else str(_GROUP)
+        return str(small) if number is not None and number > small else None
     if name.endswith("_SCHEDULE") and before is not None and _LENGTHS.match(before):
         return _shorter(before)
     if name in _AT_MOST:
