@@ -74,6 +74,8 @@ def run_probes(
     master = secrets.randbits(63) if seed is None else seed
     if submission.script is None or submission.script.grammar == "none":
         return ProbeRecord(master, "none", (), attempts=("there is no script that can be run",))
+    if not submission.script.source.strip():
+        return ProbeRecord(master, "none", (), attempts=(f"{submission.script.path} is empty",))
     audit = _Audit(submission, submission.script, master, time_limit_seconds, progress)
     return audit.run()
 

@@ -248,12 +248,14 @@ def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
 
 
 def _shorter(schedule: str) -> str:
-    """`1024@0.1,2048@0.7,3072@1.0`: lengths in proportion, the longest one the audit's."""
+    """`1024@0.1,2048@0.7,3072@1.0`: lengths in proportion, powers of two, the longest one the audit's."""
     longest = max(int(each) for each in _LENGTH.findall(schedule))
-    step = SEQ_LEN // 8
-    return _LENGTH.sub(
-        lambda match: str(max(step, int(match[0]) * SEQ_LEN // longest // step * step)), schedule
-    )
+
+    def shorter(match: re.Match[str]) -> str:
+        length = max(SEQ_LEN // 8, int(match[0]) * SEQ_LEN // longest)
+        return str(1 << (length.bit_length() - 1))
+
+    return _LENGTH.sub(shorter, schedule)
 
 
 def _fits(value: str, read: EnvRead) -> bool:

@@ -30,7 +30,7 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tape = Tape(folder, Path(__file__).parent)
+        self._tape = Tape(folder, Path(__file__).parent, folder)
         self.mode = Shadow(self._tape, PositionIndex(IDS.numpy()), lambda args, kwargs: (args, kwargs))
 
     def read(self) -> Read:

@@ -1,0 +1,57 @@
+"""A label in the log says which switch was on; conditions that are met, or are none of the environment's, say nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from verifier.intake.environment import environment_reads
+from verifier.probe.switches import implied_switches
+
+SCRIPT = """
+import os
+class Args:
+    ttt_enabled = bool(int(os.environ.get("TTT_ENABLED", "0")))
+    eval_stride = int(os.environ.get("EVAL_STRIDE", 0))
+    mode = os.environ.get("EVAL_MODE", "plain")
+    cache_path = os.environ.get("CACHE_PATH", "")
+def adapt(args):
+    if not args.ttt_enabled:
+        return
+    print(f"legal_ttt_exact val_loss:{1.0} val_bpb:{2.0}")
+def main(args, rank):
+    print("final val_loss:1")
+    if args.eval_stride > 0 and rank == 0:
+        print("sliding val_loss:1")
+    sharp = args.mode == "sharp"
+    if sharp:
+        print("sharp_exact val_loss:1")
+    if args.cache_path:
+        print("cached val_loss:1")
+    adapt(args)
+main(Args(), 0)
+"""
+
+
+def implied(label: str | None, documented: dict[str, str] | None = None) -> dict[str, str]:
+    return implied_switches(label, {"train_gpt.py": SCRIPT}, environment_reads(SCRIPT), documented or {})
+
+
+@pytest.mark.parametrize(
+    ("label", "wanted"),
+    [
+        ("legal_ttt_exact", {"TTT_ENABLED": "1"}),
+        ("sliding", {"EVAL_STRIDE": "64"}),
+        ("sharp_exact", {"EVAL_MODE": "sharp"}),
+        ("final", {}),
+        ("cached", {}),
+        ("nowhere", {}),
+        (None, {}),
+    ],
+)
+def test_the_condition_behind_a_label(label: str | None, wanted: dict[str, str]) -> None:
+    assert implied(label) == wanted
+
+
+def test_documented_values_stand() -> None:
+    assert implied("legal_ttt_exact", {"TTT_ENABLED": "1"}) == {}
+    assert implied("legal_ttt_exact", {"TTT_ENABLED": "0"}) == {}
