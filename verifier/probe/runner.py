@@ -158,7 +158,7 @@ class _Audit:
             scale,
             paths,
             self._implied,
-            divides_by_cadence=any(divides_by_cadence(text) for text in self._sources.values()),
+            self._sources.values(),
         )
 
     def _start(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -130,9 +130,10 @@ _ENDINGS: Mapping[str, int] = {
     "EVAL_BATCH": 32,
 }
 """Sizes by the end of their name: each is spelled in many ways."""
-_CADENCES = ("VAL_LOSS_EVERY",)
 _NEVER = 1_000_000
 """A cadence that no run reaches, for scripts that divide by it."""
+_PIECES = re.compile(r"\btrain_batch_tokens\s*//\s*(\d+)")
+_MOST_PIECES = 8
 _GUARD = re.compile(
     r"val_loss_every\s*(?:>|!=|<=)\s*0|val_loss_every\s+and\b|\b(?:if|and|not)\s+(?:\w+\.)?val_loss_every\b(?!\s*[%=])",
     re.IGNORECASE,
@@ -175,9 +176,14 @@ def settings(
     scale: Scale,
     paths: Mapping[str, str],
     implied: Mapping[str, str] = MappingProxyType({}),
-    divides_by_cadence: bool = False,
+    sources: Collection[str] = (),
 ) -> tuple[Setting, ...]:
-    """The environment of one run, in the order command, log, scaled, path; only variables the script reads."""
+    """The environment of one run, in the order command, log, scaled, path; only variables the script reads.
+
+    `sources`: the texts of the script and its siblings, whose arithmetic with sizes must come out even.
+    """
+    never_zero = any(divides_by_cadence(text) for text in sources)
+    pieces = max((batch_pieces(text) for text in sources), default=1)
     chosen: dict[str, Setting] = {}
     for name, value in documented.items():
         if name in reads and name not in _DISTRIBUTED and _fits(value, reads[name]):
@@ -187,8 +193,10 @@ def settings(
     for name in reads:
         before = documented.get(name, implied.get(name, reads[name].default))
         small = _scaled(name, before, scale)
-        if name in _CADENCES and divides_by_cadence:
+        if name == "VAL_LOSS_EVERY" and never_zero:
             small = str(_NEVER)
+        if name == "TRAIN_BATCH_TOKENS" and small is not None:
+            small = str(int(small) * pieces)
         if small is not None and small != before:
             chosen[name] = Setting(name, small, Why.SCALED, before)
     for name, value in paths.items():
@@ -200,6 +208,11 @@ def settings(
 def divides_by_cadence(source: str) -> bool:
     """Whether a source takes the remainder by the validation cadence without asking if it is zero."""
     return _DIVIDES.search(source) is not None and _GUARD.search(source) is None
+
+
+def batch_pieces(source: str) -> int:
+    """Into how many pieces a source cuts the training batch for its calibration; each must hold a sequence."""
+    return max((int(each) for each in _PIECES.findall(source) if int(each) <= _MOST_PIECES), default=1)
 
 
 def literal_sizes(scale: Scale) -> dict[str, int]:

@@ -85,8 +85,15 @@ def test_a_cadence_that_divides_is_never_zero() -> None:
     assert not divides_by_cadence("if args.val_loss_every > 0 and step % args.val_loss_every == 0:")
     reads = {"VAL_LOSS_EVERY": EnvRead("VAL_LOSS_EVERY", "1000", 1, EnvType.INT)}
     (guarded,) = settings(reads, {}, AUDIT, {})
-    (dividing,) = settings(reads, {}, AUDIT, {}, divides_by_cadence=True)
+    (dividing,) = settings(reads, {}, AUDIT, {}, sources=["x = step % args.val_loss_every"])
     assert (guarded.value, dividing.value) == ("0", "1000000")
+
+
+def test_a_batch_that_is_cut_holds_a_sequence_a_piece() -> None:
+    reads = {"TRAIN_BATCH_TOKENS": EnvRead("TRAIN_BATCH_TOKENS", "786432", 1, EnvType.INT)}
+    (whole,) = settings(reads, {}, AUDIT, {}, sources=["take(args.train_batch_tokens // world_size)"])
+    (cut,) = settings(reads, {}, AUDIT, {}, sources=["take(args.train_batch_tokens // 4)"])
+    assert (whole.value, cut.value) == ("1024", "4096")
 
 
 def test_paths_win_and_ranks_are_never_set() -> None:
