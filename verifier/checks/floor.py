@@ -186,7 +186,7 @@ def _facts(run: Run, head: Pass, floor: Floor) -> dict[str, Json]:
 
 def _whole_stream(head: Pass, run: Run) -> bool:
     """Whether the printed pair implies the bytes a token of the whole stream."""
-    if not head.val_bpb:
+    if not head.val_bpb or head.derived:
         return False
     implied = head.loss_nats / math.log(2) / head.val_bpb
     true = float(run.true_bytes.sum()) / run.stream.targets

@@ -54,7 +54,7 @@ def probed_bytes(evidence: Evidence) -> Outcome:
         return no_base(record)
     base = record.base
     head = record.headline_pass(base)
-    if head is None or not head.val_bpb:
+    if head is None or not head.val_bpb or (head.derived and not head.reconciled):
         return unverified("no pair of loss and BPB was printed")
     implied = head.loss_nats / math.log(2) / head.val_bpb
     true = _bytes_a_token(head, base)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from verifier.checks import check
 from verifier.checks.probe_base import no_base
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, passed, unverified
+
+_NO_LABEL = frozenset({"val_bpb", "val_loss", "bpb", "loss"})
+"""A log that names the metric alone was written by hand: it says nothing of the script's own labels."""
+_WORD = re.compile(r"[a-z0-9]+")
 
 
 @check(
@@ -32,9 +38,14 @@ def reached_the_claim(evidence: Evidence) -> Outcome:
     if record is None or record.base is None:
         return no_base(record)
     base = record.base
-    if record.headline is not None:
+    if record.headline is not None and record.headline not in _NO_LABEL:
         if base.pass_named(record.headline) is not None:
             return passed(f"the base run printed {record.headline}", label=record.headline)
+        if not _names(evidence, record.headline):
+            return unverified(
+                f"the logs' claim is under {record.headline}, which the script nowhere prints: another version wrote them",
+                try_next="ship the logs of the submitted script",
+            )
         labels = list(dict.fromkeys(each.label for each in base.passes))
         ending = "ran to its end" if base.finished else f"ended early ({base.status}: {base.reason})"
         return unverified(
@@ -48,3 +59,15 @@ def reached_the_claim(evidence: Evidence) -> Outcome:
         f"the base run ended early ({base.status}: {base.reason}), and no log says under which label the claim is printed",
         try_next="ship logs that print the claimed number",
     )
+
+
+def _names(evidence: Evidence, label: str) -> bool:
+    """Whether the script's text holds the words of a label; it may put them together at run time."""
+    script = evidence.submission.script
+    if script is None or script.grammar == "none":
+        return True
+    root = evidence.submission.root
+    siblings = [root / name for name in script.siblings if name.endswith(".py")]
+    texts = [script.source, *(path.read_text(errors="replace") for path in siblings if path.is_file())]
+    known = " ".join(texts).lower()
+    return all(word in known for word in _WORD.findall(label) if not word.isdigit())

@@ -50,6 +50,10 @@ _BAD_SCRIPT = re.compile(
     r"ablat|sweep|smoke|baseline|setup|install|debug|local|test|prepare|download|upload|push|monitor",
     re.IGNORECASE,
 )
+_RESUMES = re.compile(
+    r"EVAL_?ONLY|RESUME|SKIP_TRAIN|(?:LOAD|INIT)_(?:FROM|MODEL|CKPT|CHECKPOINT)", re.IGNORECASE
+)
+"""Variables of a command that goes on from what an earlier one has left."""
 _SEED_NAMES = {"SEED", "RUN_ID", "LOGFILE", "LOG_FILE"}
 _CONTEXT_LINES = 4
 _SAME_RUN = 1e-3  # bits per byte: logs print at least four digits
@@ -196,6 +200,7 @@ def _ranked(
         if not each.argv and not relevant:
             continue
         value = score + (2.0 if runs else -1.0) + min(relevant, 10) * 0.1
+        value -= 2.0 * any(_RESUMES.search(name) for name in each.env)
         yield _Source(rank, value, each.env, each.argv, Where(path, each.line))
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from verifier.submission import Metric
 
 _PAIR = re.compile(
-    r"(?P<key>[A-Za-z_][A-Za-z0-9_./@-]{0,60}?)\s{0,3}(?:[:=]|\bis\b)\s{0,12}"
+    r"(?P<key>[A-Za-z_][A-Za-z0-9_./@-]{0,60}?)"
+    r"(?:\s{0,3}\([\w /]{1,16}\))?"
+    r"(?:\s{0,3}(?:[:=]|\bis\b)\s{0,12}|(?:(?<=bpb)|(?<=val_loss))\s{1,12}(?=\d+\.\d{3}))"
     r"(?P<number>[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|nan|inf)(?![\w.]*\.\d)"
     r"(?P<unit>ms|s|m|min|sec)?(?![a-zA-Df-z0-9%])?"
 )

@@ -40,6 +40,7 @@ _RUNNERS = {"torchrun", "python", "python3", "python3.11", "python3.12", "uv", "
 _PLACEHOLDER = re.compile(
     r"^(?:<[^<>]+>|\{\w+\}|\[[A-Za-z]\w*\]|%\w+%|\.\.\.|…|(?:your|my)[-_]\w+)$", re.IGNORECASE
 )
+_BRACKETED = re.compile(r"=<[^<>]+>")
 _OPERATORS = re.compile(r"&&|\|\||;|(?<![<>&\d])&(?!&|>)|\|")
 _MAX_LINES = 4_000
 _MAX_NESTING = 8
@@ -85,7 +86,7 @@ def _logical_lines(text: str, first_line: int) -> Iterator[tuple[int, str]]:
     """Lines with continuations joined, numbered by their first physical line."""
     pending, start = "", first_line
     for offset, raw in enumerate(text.split("\n")[:_MAX_LINES]):
-        line = _PROMPT.sub("", raw.rstrip())
+        line = _BRACKETED.sub("=<value>", _PROMPT.sub("", raw.rstrip()))
         if not pending:
             start = first_line + offset
         uncommented = _strip_comment(line)

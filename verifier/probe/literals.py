@@ -1,7 +1,7 @@
 """Sizes that a source writes down, where the environment cannot reach them.
 
 A model's shape is a class attribute, a field of a configuration, a constant in capitals, a default of an
-argument parser or a keyword of the call that builds it. The literal there is replaced in the syntax tree
+argument parser or of a parameter, or a keyword of the call that builds it. The literal there is replaced in the syntax tree
 before the source is compiled; line numbers stay. Only names that are sizes by their own words are touched,
 and only literals that are larger than the audit's.
 """
@@ -12,8 +12,8 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-TOGETHER = 2
-"""Keywords of one call, or keys of one dictionary, that must be sizes before any of them is taken for one."""
+_STEPS = ("steps", "iters", "iterations")
+"""In a call or a signature these count what a method does, not how long the script trains."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,27 @@ class _Scaler(ast.NodeVisitor):
                 self._scale(name, value)
         self.generic_visit(node)
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        plain = [*node.args.posonlyargs, *node.args.args]
+        for argument, value in zip(reversed(plain), reversed(node.args.defaults), strict=False):
+            self._scale_shape(argument.arg, value)
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            if default is not None:
+                self._scale_shape(argument.arg, default)
+        self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
             self._option(node)
-        else:
-            self._together([(each.arg, each.value) for each in node.keywords if each.arg is not None])
+        for keyword in node.keywords:
+            if keyword.arg is not None:
+                self._scale_shape(keyword.arg, keyword.value)
         self.generic_visit(node)
 
     def visit_Dict(self, node: ast.Dict) -> None:
-        items = [(_text(key), value) for key, value in zip(node.keys, node.values, strict=True)]
-        self._together([(key, value) for key, value in items if key is not None])
+        for key, value in zip(node.keys, node.values, strict=True):
+            if (name := _text(key)) is not None:
+                self._scale_shape(name, value)
         self.generic_visit(node)
 
     def _option(self, node: ast.Call) -> None:
@@ -72,15 +83,9 @@ class _Scaler(ast.NodeVisitor):
             if keyword.arg == "default" and names:
                 self._scale(names[-1].lstrip("-").replace("-", "_"), keyword.value)
 
-    def _together(self, pairs: list[tuple[str, ast.expr]]) -> None:
-        known = [
-            (name, value)
-            for name, value in pairs
-            if name.lower() in self._sizes and _number(value) is not None
-        ]
-        if len(known) >= TOGETHER:
-            for name, value in known:
-                self._scale(name, value)
+    def _scale_shape(self, name: str, value: ast.expr) -> None:
+        if not name.lower().endswith(_STEPS):
+            self._scale(name, value)
 
     def _scale(self, name: str, value: ast.expr) -> None:
         """Change the literal in place, so that every visitor sees the smaller one."""

@@ -43,6 +43,8 @@ class Pass:
     aliases: tuple[str, ...] = ()
     """Other labels under which the same scores were printed."""
     final: bool = True
+    derived: bool = False
+    """True where no loss was printed: `loss_nats` is what the printed BPB comes to over true bytes."""
 
     @property
     def reconciled(self) -> bool:
@@ -104,11 +106,13 @@ class _Segment:
         self.count += int(score.values.size)
 
 
-def find_passes(tape: Tape, true_bytes: NDArray[np.int64] | None = None) -> tuple[Pass, ...]:
+def find_passes(
+    tape: Tape, true_bytes: NDArray[np.int64] | None = None, headline: str | None = None
+) -> tuple[Pass, ...]:
     """The passes of a run, in the order printed.
 
-    A line with bits per byte alone is a pass only when recorded scores explain it over `true_bytes` (of each
-    stream position): its loss is then theirs.
+    A line with bits per byte alone is a pass when recorded scores explain it over `true_bytes` (of each
+    stream position), its loss being theirs, or when its label is the `headline`.
     """
     segments: dict[Family, _Segment] = defaultdict(_Segment)
     found: list[Pass] = []
@@ -120,7 +124,7 @@ def find_passes(tape: Tape, true_bytes: NDArray[np.int64] | None = None) -> tupl
             metric = next((m for m in metrics if m.val_loss is not None), None)
             if metric is None or metric.val_loss is None:
                 if true_bytes is not None:
-                    found += _in_bytes(event, metrics, segments, tape, true_bytes, found)
+                    found += _in_bytes(event, metrics, segments, tape, true_bytes, found, headline)
                 continue
             scores = _explain(metric, segments, tape)
             aliases = _aliases(scores, found)
@@ -165,30 +169,60 @@ def _in_bytes(
     tape: Tape,
     true_bytes: NDArray[np.int64],
     found: Iterable[Pass],
+    headline: str | None,
 ) -> Iterable[Pass]:
     """The pass behind a line that prints no loss: scores whose bits over their own bytes are the number."""
-    metric = next((m for m in metrics if m.val_bpb is not None), None)
-    if metric is None or metric.val_bpb is None:
-        return
+    for metric in metrics:
+        if metric.val_bpb is not None:
+            made = _of_bits(line, metric, metric.val_bpb, segments, tape, true_bytes, found, headline)
+            if made is not None:
+                yield made
+
+
+def _of_bits(
+    line: Print,
+    metric: Metric,
+    bpb: float,
+    segments: dict[Family, _Segment],
+    tape: Tape,
+    true_bytes: NDArray[np.int64],
+    found: Iterable[Pass],
+    headline: str | None,
+) -> Pass | None:
     slack = 0.5 * 10.0**-metric.bpb_digits + FLOAT32_MEAN
     for group in _candidates(segments, tape):
         total = sum(s.total for s in group)
         size = sum(float(true_bytes[score.positions].sum()) for s in group for score in s.scores)
-        if size and abs(total / math.log(2) / size - metric.val_bpb) <= slack:
+        if size and abs(total / math.log(2) / size - bpb) <= slack:
             scores = tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
-            yield Pass(
-                label=metric.label,
-                loss_nats=total / sum(s.count for s in group),
-                val_bpb=metric.val_bpb,
-                loss_digits=metric.bpb_digits,
-                bpb_digits=metric.bpb_digits,
-                printed=line.number,
-                line=line.text,
-                scores=scores,
-                aliases=_aliases(scores, found),
-                final=metric.final,
-            )
-            return
+            mean = total / sum(s.count for s in group)
+            return _without_loss(line, metric, mean, scores, _aliases(scores, found))
+    if metric.label != headline:
+        return None
+    mean_bytes = float(true_bytes.sum()) / max(true_bytes.size - 1, 1)
+    return _without_loss(line, metric, bpb * math.log(2) * mean_bytes)
+
+
+def _without_loss(
+    line: Print,
+    metric: Metric,
+    loss_nats: float,
+    scores: tuple[Score, ...] = (),
+    aliases: tuple[str, ...] = (),
+) -> Pass:
+    return Pass(
+        label=metric.label,
+        loss_nats=loss_nats,
+        val_bpb=metric.val_bpb,
+        loss_digits=metric.bpb_digits,
+        bpb_digits=metric.bpb_digits,
+        printed=line.number,
+        line=line.text,
+        scores=scores,
+        aliases=aliases,
+        final=metric.final,
+        derived=True,
+    )
 
 
 def _candidates(segments: dict[Family, _Segment], tape: Tape) -> Iterable[list[_Segment]]:

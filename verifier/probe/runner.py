@@ -34,7 +34,6 @@ from verifier.probe.scale import (
     LADDER,
     Scale,
     Setting,
-    divides_by_cadence,
     literal_settings,
     literal_sizes,
     settings,
@@ -85,6 +84,8 @@ def run_probes(
     why = device.missing()
     if submission.script is None or submission.script.grammar == "none":
         why = "there is no script that can be run"
+    elif not submission.script.source.strip():
+        why = f"{submission.script.path} is empty"
     if submission.script is None or why is not None:
         return ProbeRecord(master, "none", (), attempts=(str(why),), device=device)
     audit = _Audit(submission, submission.script, master, time_limit_seconds, device, progress)
@@ -199,7 +200,7 @@ class _Audit:
             scale,
             paths,
             self._implied,
-            divides_by_cadence=any(divides_by_cadence(text) for text in self._sources.values()),
+            self._sources.values(),
             small_tables=small_tables,
         )
 
@@ -268,7 +269,7 @@ class _Audit:
             reason=reason,
             seconds=time.monotonic() - started,
             tape=tape,
-            passes=find_passes(tape, true_bytes),
+            passes=find_passes(tape, true_bytes, self._submission.head_metric_label),
             true_bytes=true_bytes,
             bits_of_bytes=self._bits_of_bytes(planned.stream, vocabulary, tape),
             resized=self._resized(planned, tape),

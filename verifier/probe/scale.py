@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -127,16 +127,28 @@ _AT_MOST: Mapping[str, int] = {
     "RECURRENCE_START_STEP": 0,
     "ROPE_DIMS": 16,
 }
-_CADENCES = ("VAL_LOSS_EVERY",)
+_GROUP = 32
+"""Values that share one scale: it divides every row of a model of 64 dimensions with heads of 16."""
+_ENDINGS: Mapping[str, int] = {
+    "GROUP_SIZE": _GROUP,
+    "CHUNK_TOKENS": 1024,
+    "TTT_CHUNK": 1024,
+    "GPTQ_N_SAMPLES": 16,
+    "GPTQ_NUM_SEQS": 16,
+    "GPTQ_GEN_LEN": SEQ_LEN,
+    "MLP_HIDDEN": 128,
+    "EVAL_BATCH": 32,
+}
+"""Sizes by the end of their name: each is spelled in many ways."""
 _NEVER = 1_000_000
 """A cadence that no run reaches, for scripts that divide by it."""
+_PIECES = re.compile(r"\btrain_batch_tokens\s*//\s*(\d+)")
+_MOST_PIECES = 8
 _GUARD = re.compile(
     r"val_loss_every\s*(?:>|!=|<=)\s*0|val_loss_every\s+and\b|\b(?:if|and|not)\s+(?:\w+\.)?val_loss_every\b(?!\s*[%=])",
     re.IGNORECASE,
 )
 _DIVIDES = re.compile(r"%\s*(?:\w+\.)?val_loss_every\b", re.IGNORECASE)
-_GROUP = 32
-"""Values that share one scale: it divides every row of a model of 64 dimensions with heads of 16."""
 _LITERAL: Mapping[str, int] = {
     **dict.fromkeys(("model_dim", "d_model", "n_embd", "hidden_size", "embed_dim", "embedding_dim"), 64),
     **dict.fromkeys(("num_heads", "n_head", "n_heads", "num_attention_heads"), 4),
@@ -151,11 +163,17 @@ _LITERAL: Mapping[str, int] = {
     **dict.fromkeys(("bigram_vocab_size", "trigram_vocab_size"), 256),
     **dict.fromkeys(("bigram_dim", "trigram_dim"), 16),
     **dict.fromkeys(("warmup_steps", "warmup_iters"), 0),
-    **dict.fromkeys(("eval_stride", "stride"), 64),
+    **dict.fromkeys(
+        ("n_samples", "num_samples", "nsamples", "n_calib", "num_calib", "calib_samples", "num_calib_batches",
+         "n_calib_batches", "calib_batches", "num_seqs"),
+        16,
+    ),
+    "gen_len": SEQ_LEN,
+    "eval_stride": 64,
 }  # fmt: skip
 """Names that hold sizes in sources. Widths and counts alone: what a method does is never here."""
-_LAYERS = ("num_layers", "n_layer", "n_layers", "num_gdn_layers", "num_hidden_layers", "depth")
-_STEPS = ("iterations", "num_iterations", "total_steps", "train_steps", "max_steps", "max_iters", "n_steps")
+_LAYERS = ("num_layers", "n_layer", "n_layers", "num_gdn_layers", "num_hidden_layers")
+_STEPS = ("iterations", "num_iterations", "total_steps", "train_steps", "max_steps", "max_iters")
 _PATHS = ("DATA_PATH", "DATA_DIR", "TOKENIZER_PATH", "VOCAB_SIZE", "RUN_ID", "SEED")
 _LENGTHS = re.compile(r"^\s*\d{3,}\s*[@:]\s*[\d.]+(?:\s*[,;]\s*\d{3,}\s*[@:]\s*[\d.]+)*\s*$")
 _LENGTH = re.compile(r"\d{3,}(?=\s*[@:])")
@@ -168,14 +186,17 @@ def settings(
     scale: Scale,
     paths: Mapping[str, str],
     implied: Mapping[str, str] = MappingProxyType({}),
-    divides_by_cadence: bool = False,
+    sources: Collection[str] = (),
     small_tables: bool = False,
 ) -> tuple[Setting, ...]:
     """The environment of one run, in the order command, log, scaled, path; only variables the script reads.
 
-    `implied` are switches that the claim implies. With `small_tables`, hashed tables have the load that they
-    have over the whole validation set (`stress`).
+    `implied` are switches that the claim implies; `sources` the texts of the script and its siblings, whose
+    arithmetic with sizes must come out even. With `small_tables`, hashed tables have the load that they have
+    over the whole validation set (`stress`).
     """
+    never_zero = any(divides_by_cadence(text) for text in sources)
+    pieces = max((batch_pieces(text) for text in sources), default=1)
     chosen: dict[str, Setting] = {}
     for name, value in documented.items():
         if name in reads and name not in _DISTRIBUTED and _fits(value, reads[name]):
@@ -185,8 +206,10 @@ def settings(
     for name in reads:
         before = documented.get(name, implied.get(name, reads[name].default))
         small = _scaled(name, before, scale)
-        if name in _CADENCES and divides_by_cadence:
+        if name == "VAL_LOSS_EVERY" and never_zero:
             small = str(_NEVER)
+        if name == "TRAIN_BATCH_TOKENS" and small is not None:
+            small = str(int(small) * pieces)
         if small is not None and small != before:
             chosen[name] = Setting(name, small, Why.SCALED, before)
     for name, (number, small_number) in small_settings(reads, documented, scale.tokens).items():
@@ -208,6 +231,11 @@ def vocab_size(reads: Mapping[str, EnvRead], documented: Mapping[str, str], scal
 def divides_by_cadence(source: str) -> bool:
     """Whether a source takes the remainder by the validation cadence without asking if it is zero."""
     return _DIVIDES.search(source) is not None and _GUARD.search(source) is None
+
+
+def batch_pieces(source: str) -> int:
+    """Into how many pieces a source cuts the training batch for its calibration; each must hold a sequence."""
+    return max((int(each) for each in _PIECES.findall(source) if int(each) <= _MOST_PIECES), default=1)
 
 
 def literal_sizes(scale: Scale) -> dict[str, int]:
@@ -241,9 +269,12 @@ def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
         return str(scale.vocab_size)
     if name in _FIXED:
         return str(_FIXED[name])
-    if name.endswith("GROUP_SIZE"):
+    small = literal_sizes(scale).get(name.lower())
+    for ending, value in _ENDINGS.items():
+        small = value if small is None and name.endswith(ending) else small
+    if small is not None:
         number = _number(before)
-        return None if number is not None and number <= _GROUP else str(_GROUP)
+        return str(small) if number is not None and number > small else None
     if name.endswith("_SCHEDULE") and before is not None and _LENGTHS.match(before):
         return _shorter(before)
     if name in _AT_MOST:
@@ -253,12 +284,14 @@ def _scaled(name: str, before: str | None, scale: Scale) -> str | None:
 
 
 def _shorter(schedule: str) -> str:
-    """`1024@0.1,2048@0.7,3072@1.0`: lengths in proportion, the longest one the audit's."""
+    """`1024@0.1,2048@0.7,3072@1.0`: lengths in proportion, powers of two, the longest one the audit's."""
     longest = max(int(each) for each in _LENGTH.findall(schedule))
-    step = SEQ_LEN // 8
-    return _LENGTH.sub(
-        lambda match: str(max(step, int(match[0]) * SEQ_LEN // longest // step * step)), schedule
-    )
+
+    def shorter(match: re.Match[str]) -> str:
+        length = max(SEQ_LEN // 8, int(match[0]) * SEQ_LEN // longest)
+        return str(1 << (length.bit_length() - 1))
+
+    return _LENGTH.sub(shorter, schedule)
 
 
 def _fits(value: str, read: EnvRead) -> bool:

@@ -21,6 +21,8 @@ _OFF = frozenset({"", "0", "0.0", "false", "no", "off", "none", "-1"})
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _ON_WORDS = frozenset({"1", "true", "yes", "on"})
 _VARIABLE = re.compile(r"^[A-Z][A-Z0-9_]+$")
+_LINE = 200
+"""Longer literals are texts, not what a line starts with."""
 _STEP = 64
 """For a stride that must be positive: one that the audit's sequences divide by."""
 
@@ -61,7 +63,7 @@ class _Reader:
     def ways(self, label: str) -> Iterator[Wanted]:
         """What each place that prints the label needs, where that can be had."""
         for node in self._syntax.nodes:
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and label in node.value.lower():
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _prints(node.value, label):
                 yield from self._up(node, {}, 0)
 
     def _up(self, node: ast.AST, wanted: Wanted, calls: int) -> Iterator[Wanted]:
@@ -144,6 +146,10 @@ class _Reader:
     def _variable(self, value: ast.expr) -> str | None:
         """The one environment variable behind an expression."""
         match value:
+            case ast.Call(func=ast.Name(id="bool" | "int"), args=[inner]) if self._read_in(inner) is None:
+                return self._variable(inner)
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
+                return self._variable(ast.Name(name))
             case ast.Name(id=name) | ast.Attribute(attr=name):
                 assigned = self._values.get(name)
                 found = None if assigned is None else self._read_in(assigned)
@@ -174,3 +180,9 @@ class _Reader:
         if name is None:
             return False
         return (self._documented.get(name, self._reads[name].default) or "").lower() not in _OFF
+
+
+def _prints(text: str, label: str) -> bool:
+    """Whether a literal holds the label, or begins with its first word: labels of logs carry counts."""
+    word = label.split(" ")[0]
+    return label in text.lower() or (len(text) < _LINE and text.lower().lstrip().startswith(word))

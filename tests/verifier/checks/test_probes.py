@@ -555,6 +555,11 @@ def test_the_claimed_label_must_be_printed() -> None:
     assert states("N1-reached", record(*runs, headline="legal_ttt_exact")) == [State.UNVERIFIED]
 
 
+def test_a_log_that_names_the_metric_alone_names_no_label() -> None:
+    runs = audit().runs
+    assert states("N1-reached", record(*runs, headline="val_bpb")) == [State.PASS]
+
+
 def test_a_run_that_raised_after_its_headline_has_reached_it() -> None:
     base, *rest = audit().runs
     raised = replace(base, status="raised", reason="upload failed")

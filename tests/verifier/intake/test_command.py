@@ -29,6 +29,7 @@ from .conftest import CLAIM, LOG, SCRIPT
         ("set A=1\npython t.py", {"A": "1"}, ["python", "t.py"]),
         ("A=1            # switch (default 0)\nB=0.5  # rate", {"A": "1", "B": "0.5"}, []),
         ("A=1 \\\n# why\nB=2 torchrun t.py", {"A": "1", "B": "2"}, ["torchrun", "t.py"]),
+        ("SEED=<SEED> A=1 B={b} C=<your id> torchrun t.py", {"A": "1"}, ["torchrun", "t.py"]),
     ],
 )
 def test_shell_text(text: str, env: dict[str, str], argv: list[str]) -> None:
@@ -108,3 +109,25 @@ def test_tables_and_inline_commands_are_read(make_folder: Any) -> None:
 def test_nothing_documented_is_an_empty_command(make_folder: Any) -> None:
     command = submission(make_folder, readme="# Nothing\n```python\nx = 1\n```\n")
     assert (command.env, command.argv, command.where) == ({}, (), ())
+
+
+def test_a_command_that_goes_on_from_an_earlier_one_is_not_merged(make_folder: Any) -> None:
+    text = (
+        "# Reproduction\n```bash\nQK_GAIN=5 torchrun train_gpt.py\n\n"
+        "EVAL_ONLY_PATH=runs/0/final.pt torchrun train_gpt.py\n```\n"
+    )
+    script = SCRIPT + 'import os\nos.environ.get("EVAL_ONLY_PATH")\nos.environ.get("QK_GAIN")\n'
+    folder = make_folder({"train_gpt.py": script, "submission.json": json.dumps(CLAIM), "README.md": text})
+    assert dict(load_submission(folder).command.env) == {"QK_GAIN": "5"}
+
+
+def test_the_readme_in_the_script_s_own_folder(make_folder: Any) -> None:
+    script = SCRIPT + 'import os\nos.environ.get("QK_GAIN")\n'
+    folder = make_folder(
+        {
+            "records/mine/train_gpt.py": script,
+            "records/mine/submission.json": json.dumps(CLAIM),
+            "records/mine/README.md": "## Run\n```bash\nQK_GAIN=5 torchrun train_gpt.py\n```\n",
+        }
+    )
+    assert dict(load_submission(folder).command.env) == {"QK_GAIN": "5"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.verifier.probe.builders import LABEL, TapeBuilder, legal_losses, stream
+from tests.verifier.probe.builders import LABEL, TapeBuilder, bpb_of, legal_losses, stream, true_bytes
 from verifier.probe.passes import Pass, find_passes
 
 DRAWN = stream()
@@ -111,3 +111,21 @@ def test_lines_without_a_loss_are_no_passes() -> None:
     made.line("Total submission size int8+zlib: 15863489 bytes")
     made.line("warmup_step:1/20")
     assert passes(made) == ()
+
+
+def test_bits_per_byte_alone_are_explained_over_their_own_bytes() -> None:
+    made = TapeBuilder()
+    made.score(ALL, LOSSES[1:])
+    loss = float(LOSSES[1:].mean())
+    made.line(f"sliding_exact val_bpb:{bpb_of(DRAWN, loss):.8f}")
+    made.line(f"mixed_exact val_bpb:{bpb_of(DRAWN, 0.5 * loss):.8f}")
+    tape = made.tape()
+    assert find_passes(tape) == ()
+    (sliding,) = find_passes(tape, true_bytes(DRAWN))
+    assert sliding.reconciled
+    assert sliding.derived
+    assert sliding.loss_nats == pytest.approx(loss)
+    _, mixed = find_passes(tape, true_bytes(DRAWN), "mixed_exact")
+    assert not mixed.reconciled
+    assert mixed.derived
+    assert mixed.loss_nats == pytest.approx(0.5 * loss, rel=1e-6)

@@ -31,6 +31,7 @@ from verifier.probe.sandbox import (
     run_sandboxed,
 )
 from verifier.probe.syscalls import landlock_version
+from verifier.probe.view import package_folders
 
 BRIEF = Limits(wall_seconds=20)
 
@@ -734,3 +735,22 @@ def test_the_words_never_promise_more_than_is_there():
         assert words["network"].startswith("none: the job asked")
         if mechanism is not Mechanism.PROCESS:
             assert "can be read" in words["processes"]
+
+
+def test_packages_of_the_search_path_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, checkout, plain = tmp_path / "target", tmp_path / "checkout", tmp_path / "plain"
+    for folder in (target, checkout, plain):
+        folder.mkdir()
+    for folder in (target, checkout):
+        (folder / "fast_zip-1.0.dist-info").mkdir()
+    (checkout / ".git").mkdir()
+    (target / "fast_zip.py").write_text("print('seen')")
+    monkeypatch.setattr(sys, "path", ["", str(target), str(checkout), str(plain), *sys.path])
+    folders = package_folders()
+    assert target in folders
+    assert checkout not in folders
+    assert plain not in folders
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    job = Job((sys.executable, "-c", "import fast_zip"), tree, env={"PYTHONPATH": str(target)}, limits=BRIEF)
+    assert run_sandboxed(job).stdout == b"seen\n"

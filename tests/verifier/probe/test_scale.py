@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifier.intake.environment import EnvRead, EnvType
-from verifier.probe.scale import AUDIT, DEEP, Scale, Setting, Why, settings
+from verifier.probe.scale import AUDIT, DEEP, Scale, Setting, Why, divides_by_cadence, settings
 
 SWITCHES = [
     "TTT_ENABLED",
@@ -19,15 +19,6 @@ SWITCHES = [
     "SLOT_STEPS",
     "MIXER_ETA",
 ]
-
-
-def test_an_implied_switch_is_on_unless_the_command_says_otherwise() -> None:
-    reads = {"NGRAM_EVAL": EnvRead("NGRAM_EVAL", "0", 1, EnvType.BOOL)}
-    assert settings(reads, {}, AUDIT, {}, implied=("NGRAM_EVAL",)) == (
-        Setting("NGRAM_EVAL", "1", Why.CLAIM, "0"),
-    )
-    told = settings(reads, {"NGRAM_EVAL": "0"}, AUDIT, {}, implied=("NGRAM_EVAL",))
-    assert [(each.value, each.why) for each in told] == [("0", Why.COMMAND)]
 
 
 def test_small_tables_are_cut_in_one_run_only() -> None:
@@ -66,6 +57,50 @@ def test_what_is_small_already_stays() -> None:
 def test_depth_is_scaled_on_the_first_rung_alone() -> None:
     assert chosen({"NUM_LAYERS": "11"})["NUM_LAYERS"].value == "2"
     assert chosen({"NUM_LAYERS": "11"}, scale=DEEP) == {}
+
+
+def test_sizes_of_many_spellings() -> None:
+    found = chosen({"XNOR_GROUP_SIZE": "256", "PREQUANT_TTT_CHUNK_TOKENS": "32768", "MAX_STEPS": "9000"})
+    assert {name: each.value for name, each in found.items()} == {
+        "XNOR_GROUP_SIZE": "32",
+        "PREQUANT_TTT_CHUNK_TOKENS": "1024",
+        "MAX_STEPS": "1",
+    }
+
+
+def test_a_schedule_of_lengths_ends_at_the_audit_s() -> None:
+    found = chosen({"TRAIN_SEQ_SCHEDULE": "1024@0.100,2048@0.700,3072@1.000", "LR_SCHEDULE": "cosine"})
+    assert found["TRAIN_SEQ_SCHEDULE"].value == "32@0.100,64@0.700,128@1.000"
+    assert set(found) == {"TRAIN_SEQ_SCHEDULE"}
+
+
+def test_an_example_that_is_no_number_is_not_taken() -> None:
+    reads = {"SEED": EnvRead("SEED", "1337", 1, EnvType.INT)}
+    assert settings(reads, {"SEED": "see below"}, AUDIT, {}) == ()
+
+
+def test_a_switch_from_the_log_yields_to_the_command() -> None:
+    reads = {"TTT": EnvRead("TTT", "0", 1, EnvType.BOOL)}
+    (implied,) = settings(reads, {}, AUDIT, {}, {"TTT": "1"})
+    assert implied == Setting("TTT", "1", Why.LOG)
+    (documented,) = settings(reads, {"TTT": "2"}, AUDIT, {}, {"TTT": "1"})
+    assert documented == Setting("TTT", "2", Why.COMMAND)
+
+
+def test_a_cadence_that_divides_is_never_zero() -> None:
+    assert divides_by_cadence("if step % args.val_loss_every == 0 or last:")
+    assert not divides_by_cadence("if args.val_loss_every > 0 and step % args.val_loss_every == 0:")
+    reads = {"VAL_LOSS_EVERY": EnvRead("VAL_LOSS_EVERY", "1000", 1, EnvType.INT)}
+    (guarded,) = settings(reads, {}, AUDIT, {})
+    (dividing,) = settings(reads, {}, AUDIT, {}, sources=["x = step % args.val_loss_every"])
+    assert (guarded.value, dividing.value) == ("0", "1000000")
+
+
+def test_a_batch_that_is_cut_holds_a_sequence_a_piece() -> None:
+    reads = {"TRAIN_BATCH_TOKENS": EnvRead("TRAIN_BATCH_TOKENS", "786432", 1, EnvType.INT)}
+    (whole,) = settings(reads, {}, AUDIT, {}, sources=["take(args.train_batch_tokens // world_size)"])
+    (cut,) = settings(reads, {}, AUDIT, {}, sources=["take(args.train_batch_tokens // 4)"])
+    assert (whole.value, cut.value) == ("1024", "4096")
 
 
 def test_paths_win_and_ranks_are_never_set() -> None:

@@ -1,4 +1,4 @@
-"""Switches that a claimed label implies."""
+"""A label in the log says which switch was on; conditions that are met, or are none of the environment's, say nothing."""
 
 from __future__ import annotations
 
@@ -7,56 +7,72 @@ import pytest
 from verifier.intake.environment import environment_reads
 from verifier.probe.switches import implied_switches
 
-SETTINGS = """\
+SCRIPT = """
 import os
 class Args:
-    ngram_eval = bool(int(os.environ.get("NGRAM_EVAL", "0")))
-    ppm_enabled = bool(int(os.environ.get("PPM", 0)))
-    sliding = bool(int(os.environ.get("SLIDING", "1")))
-args = Args()
+    ttt_enabled = bool(int(os.environ.get("TTT_ENABLED", "0")))
+    eval_stride = int(os.environ.get("EVAL_STRIDE", 0))
+    mode = os.environ.get("EVAL_MODE", "plain")
+    cache_path = os.environ.get("CACHE_PATH", "")
+def adapt(args):
+    if not args.ttt_enabled:
+        return
+    print(f"legal_ttt_exact val_loss:{1.0} val_bpb:{2.0}")
+def main(args, rank):
+    print("final val_loss:1")
+    if args.eval_stride > 0 and rank == 0:
+        print("sliding val_loss:1")
+    sharp = args.mode == "sharp"
+    if sharp:
+        print("sharp_exact val_loss:1")
+    if args.cache_path:
+        print("cached val_loss:1")
+    adapt(args)
+main(Args(), 0)
 """
 
 
-def implied(body: str, label: str | None) -> tuple[str, ...]:
-    source = SETTINGS + body
-    return implied_switches(source, label, environment_reads(source))
+def implied(label: str | None, documented: dict[str, str] | None = None) -> dict[str, str]:
+    return implied_switches(label, {"train_gpt.py": SCRIPT}, environment_reads(SCRIPT), documented or {})
 
 
-CALLED = """\
+@pytest.mark.parametrize(
+    ("label", "wanted"),
+    [
+        ("legal_ttt_exact", {"TTT_ENABLED": "1"}),
+        ("sliding", {"EVAL_STRIDE": "64"}),
+        ("sharp_exact", {"EVAL_MODE": "sharp"}),
+        ("final", {}),
+        ("cached", {}),
+        ("nowhere", {}),
+        (None, {}),
+    ],
+)
+def test_the_condition_behind_a_label(label: str | None, wanted: dict[str, str]) -> None:
+    assert implied(label) == wanted
+
+
+def test_documented_values_stand() -> None:
+    assert implied("legal_ttt_exact", {"TTT_ENABLED": "1"}) == {}
+    assert implied("legal_ttt_exact", {"TTT_ENABLED": "0"}) == {}
+
+
+CALLED = """
+import os
+class Args:
+    ppm_enabled = bool(int(os.environ.get("PPM", 0)))
 def mixture(prefix="ppm_mix"):
     print(f"{prefix} bytes=7 mix_bpb:1.5")
-
 def evaluate(h):
     collect = bool(getattr(h, "ppm_enabled", False))
     if collect and rank == 0:
         mixture()
-
-evaluate(args)
+evaluate(Args())
 """
 
 
-@pytest.mark.parametrize(
-    ("body", "label", "names"),
-    [
-        ("if args.ngram_eval:\n    print(f'final_ngram val_loss:{x}')", "final_ngram", ("NGRAM_EVAL",)),
-        ("if args.ngram_eval and rank == 0:\n    print(f'final_ngram val_loss:{x}')", "final_ngram", ("NGRAM_EVAL",)),
-        (CALLED, "ppm_mix bytes=10982035 mix_bpb", ("PPM",)),
-        ("if args.sliding:\n    print('final_sliding val_loss:1')", "final_sliding", ()),
-        ("if not args.ngram_eval:\n    print('final val_loss:1')", "final", ()),
-        ("if args.ngram_eval:\n    pass\nelse:\n    print('final val_loss:1')", "final", ()),
-        ("if args.ngram_eval:\n    print('final val_loss:1')\nprint('final val_loss:2')", "final", ()),
-        ("if args.ngram_eval:\n    print('other val_loss:1')", "final_ngram", ()),
-        ("if args.ngram_eval:\n    print('final_ngram val_loss:1')", None, ()),
-    ],
-)  # fmt: skip
-def test_only_what_the_label_cannot_do_without(body: str, label: str | None, names: tuple[str, ...]) -> None:
-    assert implied(body, label) == names
-
-
-def test_recursion_ends() -> None:
-    body = "def a():\n    b()\ndef b():\n    a()\n    if args.ngram_eval:\n        print('final val_loss:1')\nb()\n"
-    assert implied(body, "final") == ("NGRAM_EVAL",)
-
-
-def test_a_broken_script_implies_nothing() -> None:
-    assert implied_switches("def (", "final", {}) == ()
+def test_a_switch_by_another_name_and_a_label_with_counts() -> None:
+    wanted = implied_switches(
+        "ppm_mix bytes=10982035 mix_bpb", {"train_gpt.py": CALLED}, environment_reads(CALLED), {}
+    )
+    assert wanted == {"PPM": "1"}

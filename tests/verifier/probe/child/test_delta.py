@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from verifier.probe.child.delta import GatedDeltaNet, gated_delta_rule, module
+from verifier.probe.child.delta import (
+    GatedDeltaNet,
+    chunk_delta_rule,
+    chunk_gated_delta_rule,
+    gated_delta_rule,
+    module,
+)
 
 
 def inputs(time: int = 9) -> tuple[Tensor, ...]:
@@ -69,3 +75,12 @@ def test_what_has_no_stand_in_is_refused() -> None:
         gated_delta_rule(*inputs()[:5], cu_seqlens=torch.tensor([0, 9]))
     with pytest.raises(NotImplementedError, match="attention_mask"):
         GatedDeltaNet(16, head_dim=4, num_heads=1)(torch.zeros(1, 3, 16), attention_mask=torch.ones(1, 3))
+
+
+def test_the_package_s_own_argument_names() -> None:
+    q, k, v, g, beta, _ = inputs()
+    expected, _ = gated_delta_rule(q, k, v, g, beta)
+    torch.testing.assert_close(chunk_gated_delta_rule(q=q, k=k, v=v, g=g, beta=beta)[0], expected)
+    without, state = chunk_delta_rule(q=q, k=k, v=v, beta=beta, output_final_state=True)
+    torch.testing.assert_close(without, gated_delta_rule(q, k, v, g * 0, beta)[0])
+    assert state is not None

@@ -1,21 +1,24 @@
-"""Stand-ins answer only for what cannot be imported."""
+"""Packages that need a GPU are stand-ins everywhere; the others only where they cannot be imported."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
+import types
 from collections.abc import Iterator
 
 import pytest
 
 from verifier.probe.child import foreign
-from verifier.probe.child.foreign import STAND_INS, Finder
+from verifier.probe.child.foreign import KERNELS, MISSING, Finder
+
+STAND_INS = {**KERNELS, **MISSING}
 
 
 @pytest.fixture
 def finder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finder]:
-    made = Finder()
+    made = Finder(STAND_INS)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, made])
     before = set(sys.modules)
     yield made
@@ -55,15 +58,37 @@ def test_nothing_else_is_made(finder: Finder) -> None:
     assert finder.find_spec("json") is None
 
 
-def test_it_stands_behind_every_other_finder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_packages_come_first_and_missing_ones_last(monkeypatch: pytest.MonkeyPatch) -> None:
     before = list(sys.meta_path)
     monkeypatch.setattr(sys, "meta_path", list(before))
-    monkeypatch.setattr(foreign.triton_stub, "install", lambda: None)
-    monkeypatch.setattr(foreign.dynamo, "install", lambda: None)
-    monkeypatch.setattr(foreign.programs, "install", lambda: None)
-    foreign.install()
-    assert sys.meta_path[:-1] == before
-    assert isinstance(sys.meta_path[-1], Finder)
+    for each in (foreign.triton_stub, foreign.dynamo, foreign.programs):
+        monkeypatch.setattr(each, "install", lambda: None)
+    foreign.install(types.ModuleType)
+    first, *middle, last = sys.meta_path
+    assert middle == before
+    assert isinstance(first, Finder)
+    assert isinstance(last, Finder)
+    assert first.find_spec("triton.language") is not None
+    assert first.find_spec("huggingface_hub") is not None
+    assert first.find_spec("tqdm") is None
+    assert last.find_spec("numba") is not None
+
+
+def test_what_has_no_stand_in_says_so_when_it_is_called(finder: Finder) -> None:
+    made = importlib.import_module("mamba_ssm.modules.of_the_future")
+    with pytest.raises(NotImplementedError, match="of_the_future has no stand-in"):
+        made(d_model=64)
+
+
+def test_numba_functions_stay_python(finder: Finder) -> None:
+    made = STAND_INS["numba"]("numba")
+
+    @made.njit(cache=True, parallel=True)
+    def total(n: int) -> int:
+        return sum(made.prange(n))
+
+    assert total(4) == 6
+    assert made.njit(abs)(-2) == 2
 
 
 def test_a_progress_bar_is_its_iterable() -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from verifier.probe.child.mamba import GatedNorm, Mamba2, causal_conv1d_fn, scan
+from verifier.probe.child.mamba import GatedNorm, Mamba2, causal_conv1d_fn, mamba_chunk_scan_combined, scan
 
 
 def recurrence(
@@ -64,7 +64,7 @@ def test_the_scan_has_the_gradients_of_its_formula() -> None:
 
 def test_a_convolution_reads_the_present_and_the_past() -> None:
     x, weight, bias = torch.randn(2, 3, 7), torch.randn(3, 4), torch.randn(3)
-    out = causal_conv1d_fn(x, weight, bias, "silu")
+    out = causal_conv1d_fn(x, weight, bias, activation="silu")
     for t in range(7):
         total = bias + sum(x[:, :, t - k] * weight[:, 3 - k] for k in range(4) if t >= k)
         torch.testing.assert_close(out[:, :, t], F.silu(total))
@@ -89,3 +89,12 @@ def test_a_gate_before_the_norm_and_after_it() -> None:
     halves = x.reshape(2, 3, 2, 4)
     normed = (halves / (halves.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt()).reshape(2, 3, 8)
     torch.testing.assert_close(after(x, z), normed * F.silu(z))
+
+
+def test_the_packages_own_argument_names() -> None:
+    x, dt, A, B, C, D, _ = inputs()
+    named = mamba_chunk_scan_combined(x=x, dt=dt, A=A, B=B, C=C, chunk_size=4, D=D)
+    torch.testing.assert_close(named, scan(x, dt, A, B, C, D=D))
+    weight = torch.randn(3, 4)
+    moved = causal_conv1d_fn(x=torch.eye(3)[None], weight=weight, bias=None, activation="silu")
+    assert moved.shape == (1, 3, 3)
