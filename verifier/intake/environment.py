@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 
 from verifier.intake.syntax import Broken, Syntax, syntax_of
 
@@ -52,14 +54,15 @@ _GETTERS = {"get", "setdefault", "pop"}
 _FLAGS = {"0", "1", "true", "false", "yes", "no", "on", "off", ""}
 
 
-def environment_reads(source: str) -> dict[str, EnvRead]:
+@lru_cache(maxsize=8)
+def environment_reads(source: str) -> Mapping[str, EnvRead]:
     """Every variable that the script reads by a literal name, in order of first reading."""
     reads: dict[str, EnvRead] = {}
     for read in sorted(_all_reads(source), key=lambda each: (each.line, each.name)):
         old = reads.get(read.name)
         if old is None or (old.default is None and read.default is not None and old.type is EnvType.STR):
             reads[read.name] = read if old is None else replace(read, line=old.line)
-    return reads
+    return MappingProxyType(reads)
 
 
 def _all_reads(source: str, depth: int = 0) -> Iterator[EnvRead]:
@@ -139,38 +142,44 @@ class _Finder:
 
     def _helpers(self) -> dict[str, _Helper]:
         found: dict[str, _Helper] = {}
-        for node in self.nodes:
-            arguments: ast.arguments
-            if isinstance(node, ast.FunctionDef):
-                name, arguments, body = node.name, node.args, list(ast.walk(node))
-            elif (
-                isinstance(node, ast.Assign)
-                and isinstance(node.value, ast.Lambda)
-                and isinstance(node.targets[0], ast.Name)
-            ):
-                name, arguments, body = node.targets[0].id, node.value.args, list(ast.walk(node.value.body))
-            else:
+        for inner in self.nodes:
+            read = self._read(inner)
+            if read is None or not isinstance(read[0], ast.Name):
                 continue
+            function = self._function_with(inner, read[0].id)
+            if function is None or function[0] in found:
+                continue
+            name, arguments = function
             parameters = [each.arg for each in (*arguments.posonlyargs, *arguments.args)]
-            for inner in body:
-                read = self._read(inner)
-                if read is None or not isinstance(read[0], ast.Name) or read[0].id not in parameters:
-                    continue
-                index = parameters.index(read[0].id)
-                default_index = default = None
-                names = (
-                    {n.id for n in ast.walk(read[1]) if isinstance(n, ast.Name)}
-                    if read[1] is not None
-                    else set()
-                )
-                for position, parameter in enumerate(parameters):
-                    if position != index and (parameter in names or "default" in parameter):
-                        default_index = position
-                if default_index is None and read[1] is not None:
-                    default = self._literal(read[1])
-                found[name] = _Helper(index, default_index, default, self._cast(inner))
-                break
+            index = parameters.index(read[0].id)
+            default_index = default = None
+            names = (
+                {n.id for n in ast.walk(read[1]) if isinstance(n, ast.Name)} if read[1] is not None else set()
+            )
+            for position, parameter in enumerate(parameters):
+                if position != index and (parameter in names or "default" in parameter):
+                    default_index = position
+            if default_index is None and read[1] is not None:
+                default = self._literal(read[1])
+            found[name] = _Helper(index, default_index, default, self._cast(inner))
         return found
+
+    def _function_with(self, node: ast.AST, parameter: str) -> tuple[str, ast.arguments] | None:
+        """The name and arguments of the innermost named function around a node that has the parameter."""
+        above = self.parents.get(node)
+        while above is not None:
+            match above:
+                case ast.FunctionDef(name=name, args=arguments):
+                    pass
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
+                    pass
+                case _:
+                    above = self.parents.get(above)
+                    continue
+            if any(each.arg == parameter for each in (*arguments.posonlyargs, *arguments.args)):
+                return name, arguments
+            above = self.parents.get(above)
+        return None
 
     def reads(self) -> Iterator[EnvRead]:
         for node in self.nodes:
