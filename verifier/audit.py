@@ -58,9 +58,13 @@ LEGAL_CONTRAST = re.compile(r"Legal contrast:\s*(.+?)(?:\n\s*\n|\Z)", re.DOTALL)
 
 
 class Level(StrEnum):
-    """How far an audit goes. Documents alone can show a breach, and can never show compliance."""
+    """How far an audit goes; each level does all of the ones before it.
+
+    Documents alone can show a breach, and source that is only read can only warn; neither can show compliance.
+    """
 
     DOCUMENTS = "documents"
+    STATIC = "static"
     PROBES = "probes"
 
 
@@ -99,7 +103,10 @@ def audit(
         left_seconds = time_limit_seconds - (time.monotonic() - started)
         probed = _run_probes(submission, stream_seed, left_seconds, progress)
     progress("checking")
-    findings = (*run_checks(Evidence(submission, probed.record)), *probed.findings)
+    checks = [
+        each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS
+    ]
+    findings = (*run_checks(Evidence(submission, probed.record), checks), *probed.findings)
     description = (
         ProbeDescription(RunInfo(level=level, not_run=probed.not_run))
         if probed.record is None

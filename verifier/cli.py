@@ -105,7 +105,11 @@ def _group(
 def audit_command(
     folder: Annotated[Path, typer.Argument(help="A submission folder, as it is in the pull request.")],
     level: Annotated[
-        Level, typer.Option(help="documents: execute nothing. probes: run the script, isolated.")
+        Level,
+        typer.Option(
+            help="documents: read logs and claims. static: also the source, executing nothing. "
+            "probes: also run the script, isolated."
+        ),
     ] = Level.PROBES,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the synthetic streams; drawn fresh when not given.")

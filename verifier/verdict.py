@@ -3,8 +3,9 @@
 Exit code, terminal, JSON and Markdown all come from its result. The rules of the ranking:
 
 - any FAIL is NON_COMPLIANT, whatever else passed;
-- an ERROR, an UNRULED behaviour, a WARN that is not listed as advisory, or a requirement that is not
-  met is NEEDS_REVIEW;
+- an ERROR, an UNRULED behaviour, a WARN that is not advisory, or a requirement that is not met is
+  NEEDS_REVIEW. A WARN is advisory where the policy lists its check, and where it rests on nothing but the
+  text of the source: what the script does when it runs is decided by what was measured;
 - COMPLIANT needs every requirement of the policy to be met by a PASS of the stated grade. Absent
   evidence is not a PASS: a folder whose script was never run has no probed finding and so can never
   be COMPLIANT, and UNVERIFIED on a required check withdraws what another finding of that check gave.
@@ -127,7 +128,7 @@ def decide(findings: Iterable[Finding], policy: Policy = POLICY) -> Verdict:
 
 def _needs_a_reader(finding: Finding, policy: Policy) -> bool:
     if finding.state is State.WARN:
-        return finding.check not in policy.advisory
+        return finding.check not in policy.advisory and finding.grade is not Grade.STATIC
     return finding.state in (State.ERROR, State.UNRULED)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from tests.verifier import fakes
 from verifier.audit import PROBE_CHECK, SEED_BITS, Level, audit
-from verifier.finding import State
+from verifier.checks import Check
+from verifier.finding import Grade, State, warned
 from verifier.report.json import load_schema, render_json
 from verifier.submission import Problem
 from verifier.verdict import Call
@@ -43,6 +44,19 @@ def test_documents_run_nothing_and_are_never_compliant(world: fakes.World, tmp_p
     assert world.probed_with == []
     assert report.run.seeds == ()
     assert report.verdict.call is Call.NEEDS_REVIEW
+
+
+@pytest.mark.parametrize(("level", "read", "ran"), [("documents", 0, 0), ("static", 1, 0), ("probes", 1, 1)])
+def test_each_level_does_what_the_one_before_does(
+    world: fakes.World, tmp_path: Path, level: str, read: int, ran: int
+) -> None:
+    static = Check("X9-read", "as read", Grade.STATIC, ("R-099",), lambda evidence: warned("a line"))
+    world.checks = (*fakes.CHECKS, static)
+    report = audit(tmp_path, level=Level(level))
+    assert [finding.check for finding in report.findings].count("X9-read") == read
+    assert len(world.probed_with) == ran
+    assert report.run.level == level
+    jsonschema.Draft202012Validator(load_schema()).validate(json.loads(render_json(report)))
 
 
 def test_a_fresh_seed_for_each_audit(world: fakes.World, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_write_that_fails_leaves_the_old_report(tmp_path: Path, monkeypatch: p
         (["entry", "--seed", "-1"], "greater than or equal to 0"),
         (["entry", "--time-limit", "0"], "greater than or equal to 1"),
         (["entry", "--levle", "probes"], "--level"),
-        (["entry", "--level", "deep"], "'documents', 'probes'"),
+        (["entry", "--level", "deep"], "'documents', 'static', 'probes'"),
         (["entry", "other"], "unexpected extra argument"),
     ],
 )

@@ -55,6 +55,13 @@ def test_an_open_question_blocks_compliant(state: State) -> None:
     assert [reason.check for reason in verdict.reasons] == ["Z9-any"]
 
 
+def test_source_that_was_only_read_warns_and_decides_nothing() -> None:
+    warning = finding("Z9-any", State.WARN, Grade.STATIC)
+    assert decide([*passing(), warning]).call is Call.COMPLIANT
+    assert decide([warning]).call is Call.NEEDS_REVIEW
+    assert decide([*passing(), finding("Z9-any", State.ERROR, Grade.STATIC)]).call is Call.NEEDS_REVIEW
+
+
 @pytest.mark.parametrize("state", [State.UNVERIFIED, State.NOT_APPLICABLE, State.PASS])
 def test_a_check_that_is_not_required_may_stay_silent(state: State) -> None:
     assert decide([*passing(), finding("Z9-any", state)]).call is Call.COMPLIANT

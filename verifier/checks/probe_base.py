@@ -11,7 +11,7 @@ from verifier.probe.record import ProbeRecord, Run
 def no_base(record: ProbeRecord | None) -> Outcome:
     """UNVERIFIED, with the reason why there is no run to look at."""
     if record is None:
-        return unverified("no probe was run", try_next="run without `--level documents`")
+        return unverified("no probe was run", try_next="audit with `--level probes`")
     reasons = [*record.attempts]
     if record.runs and not reasons:
         reasons = [
