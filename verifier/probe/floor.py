@@ -36,12 +36,13 @@ class Bits:
     bpb: float
     digits: int
     counts: frozenset[int]
-    """The whole numbers on its line, among them often the bytes that it was divided by."""
+    """Whole numbers on its line, among them often the bytes that it was divided by."""
 
 
 BYTES_SLACK = 0.1
 """Of the entropy, given away where only bits per byte are known."""
 _NUMBER = re.compile(r"\d+")
+_WHOLE = re.compile(r"(?<![\d.])\d+(?![\d.])")
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def printed_bits(tape: Tape, label: str | None) -> Bits | None:
         for metric in metrics_of_line(event.text, 0):
             same = label is not None and _NUMBER.sub("#", metric.label) == _NUMBER.sub("#", label)
             if same and metric.val_loss is None and metric.val_bpb is not None:
-                counts = frozenset(int(number) for number in _NUMBER.findall(event.text))
+                counts = frozenset(int(number) for number in _WHOLE.findall(event.text))
                 found = Bits(metric.label, metric.val_bpb, metric.bpb_digits, counts)
     return found
 
