@@ -67,7 +67,8 @@ def measure(mode: Shadow, call: OpenCall, vocab_size: int) -> dict[str, Any]:
     late = total * (torch.arange(total.numel()) % width >= width * 3 // 4)
     ranked = late if bool((late > OVER_ONE).any()) else total
     worst = torch.topk(ranked, min(WITNESSES, total.numel())).indices.tolist()
-    end = Deadline(0.4)
+    # A counterexample of many small parts needs the whole vocabulary, and is worth the time.
+    end = Deadline(0.4, cpu_share=1.0)
     for place in worst if bool(over.any()) else ():
         likely = torch.stack([p[place] for p in each]).argsort(descending=True).tolist()
         exact = _one_position(call, place, [order[i] for i in likely] + order[tried:], end)
@@ -100,6 +101,7 @@ def _narrowed(call: OpenCall) -> OpenCall | None:
         call.key,
         tuple(last(each) for each in call.args),
         {name: last(each) for name, each in call.kwargs.items()},
+        call.part,
     )
     try:
         narrow, whole = _scores(few, few.argument.clone()), _scores(call, targets.clone())

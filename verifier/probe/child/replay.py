@@ -34,6 +34,8 @@ class OpenCall:
     key: int | str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    part: int | None = None
+    """Which element of a returned tuple is meant; None for all that is returned."""
 
     @property
     def argument(self) -> Tensor:
@@ -42,15 +44,17 @@ class OpenCall:
 
     def with_argument(self, changed: Tensor) -> Any:
         if isinstance(self.key, int):
-            return self.function(*self.args[: self.key], changed, *self.args[self.key + 1 :], **self.kwargs)
-        return self.function(*self.args, **{**self.kwargs, self.key: changed})
+            out = self.function(*self.args[: self.key], changed, *self.args[self.key + 1 :], **self.kwargs)
+        else:
+            out = self.function(*self.args, **{**self.kwargs, self.key: changed})
+        return out if self.part is None else out[self.part]
 
 
 class Deadline:
-    """The end of a share of one replay's time."""
+    """The end of a share of one replay's wall time, and of as large a share of its processor time or another."""
 
-    def __init__(self, share: float) -> None:
-        self._cpu = _cpu() + share * BUDGET_SECONDS
+    def __init__(self, share: float, cpu_share: float | None = None) -> None:
+        self._cpu = _cpu() + (share if cpu_share is None else cpu_share) * BUDGET_SECONDS
         self._wall = _wall() + share * WALL_SECONDS
 
     @property

@@ -195,10 +195,12 @@ class Shadow(TorchFunctionMode):
             if isinstance(out, Tensor) and out.requires_grad:
                 carry_terms(tensors_in(args, kwargs), out)
             return
-        if name in REDUCTIONS:
-            self._reduce(name, shadowed, out)
-        elif name in SHAPE_OPS:
+        if name in SHAPE_OPS:
             self._reshape(func, args, kwargs, out)
+        elif isinstance(out, Tensor) and _merge_experts(shadowed[0], out):
+            return
+        elif name in REDUCTIONS:
+            self._reduce(name, shadowed, out)
         elif isinstance(out, Tensor) and not out.is_complex() and out.dtype != torch.bool:
             self._elementwise(name, args, shadowed[0], out)
 
@@ -325,6 +327,22 @@ class Shadow(TorchFunctionMode):
         """Write nothing any more: this process is a copy that will be thrown away."""
         self._tape = MuteTape()
         self.learning = Learning(self._tape)
+
+
+def _merge_experts(source: Tensor, out: Tensor) -> bool:
+    """Whether one dimension went that held several scores of one position: a mixture, or the best of experts."""
+    at = at_of(source)
+    if at is None or out.ndim == 0 or at.ndim != out.ndim + 1:
+        return False
+    if out.requires_grad or not out.is_floating_point():
+        return False
+    for dim in range(at.ndim):
+        if at.shape[:dim] + at.shape[dim + 1 :] == out.shape:
+            merged = at.amax(dim)
+            if bool(((at == merged.unsqueeze(dim)) | (at < 0)).all()):
+                setattr(out, AT, merged)
+                return True
+    return False
 
 
 def install(mode: Shadow) -> None:

@@ -23,6 +23,8 @@ from verifier.probe.child.tape import Tape
 
 COUNTED_CALLS = 20_000
 """Calls of one function that are written to the tape."""
+SPARSE_FROM = 2
+"""Without a plan, calls number 2, 4, 8 ... are replayed: later ones see fuller caches, and one is enough."""
 RECOGNISED_WITHIN = 400
 """Calls of a function that are looked at before it is taken to be of neither kind."""
 
@@ -33,6 +35,8 @@ class _Seen:
     replay: frozenset[int]
     kind: str = ""
     argument: int | str | None = None
+    part: int | None = None
+    """Which element of a returned tuple holds the scores."""
     looked: int = 0
     calls: int = 0
     """Counted from the call that was recognised, which is number 0."""
@@ -40,15 +44,19 @@ class _Seen:
 
 
 class Watching:
-    """Wraps functions; `replays` maps function keys to the numbers of the calls to replay."""
+    """Wraps functions; `replays` maps function keys to the numbers of the calls to replay.
+
+    With None there is no plan, and scores that are more than a cross entropy are replayed now and then.
+    """
 
     def __init__(
-        self, tape: Tape, mode: Shadow, vocab_size: int, replays: Mapping[str, Sequence[int]]
+        self, tape: Tape, mode: Shadow, vocab_size: int, replays: Mapping[str, Sequence[int]] | None
     ) -> None:
         self._tape = tape
         self._mode = mode
         self._vocab_size = vocab_size
-        self._replays = replays
+        self._replays: Mapping[str, Sequence[int]] = {} if replays is None else replays
+        self._sparse = replays is None
         self._seen: dict[Any, _Seen] = {}
         self._forks = Forks()
         self._in_fork = False
@@ -66,21 +74,34 @@ class Watching:
             if seen.argument is not None and not self._in_fork:
                 seen.calls += 1
                 self._count(seen)
-                if seen.calls in seen.replay and self._forks.time_left:
-                    self._replay(seen, OpenCall(function, seen.argument, args, kwargs))
+                if self._is_planned(seen) and self._forks.time_left:
+                    self._replay(seen, OpenCall(function, seen.argument, args, kwargs, seen.part))
             out = function(*args, **kwargs)
+            if self._sparse and seen.kind == "mass" and not self._in_fork:
+                seen.pure = _is_pure(out if seen.part is None else out[seen.part])
             if seen.argument is None and not self._in_fork and seen.looked < RECOGNISED_WITHIN:
                 self._recognise(seen, out, args, kwargs)
             return out
 
         return watched
 
+    def _is_planned(self, seen: _Seen) -> bool:
+        if self._sparse:
+            late = seen.calls >= SPARSE_FROM and seen.calls.bit_count() == 1
+            return late and seen.kind == "mass" and not seen.pure
+        return seen.calls in seen.replay
+
     def _recognise(self, seen: _Seen, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if isinstance(out, tuple):
+            # Scores beside what they were made of: the first part that has positions.
+            found = (i for i, each in enumerate(out) if isinstance(each, Tensor) and AT in each.__dict__)
+            seen.part = next(found, None)
+            out = None if seen.part is None else out[seen.part]
         if type(out) is not Tensor or not out.ndim:
             return
         seen.looked += 1
         if AT in out.__dict__:
-            seen.kind, seen.pure = "mass", PURE in out.__dict__
+            seen.kind, seen.pure = "mass", _is_pure(out)
             seen.argument = self._argument(out.__dict__[AT].reshape(-1), args, kwargs)
         elif out.ndim >= 2 and out.size(-1) >= self._vocab_size and out.is_floating_point():
             seen.kind, seen.pure = "window", True
@@ -129,3 +150,7 @@ class Watching:
             name = getattr(call.function, "__qualname__", "?")
             line = call.function.__code__.co_firstlineno
             self._tape.write(seen.kind, site=self._tape.site(), function=name, line=line, **answer)
+
+
+def _is_pure(out: Any) -> bool:
+    return isinstance(out, Tensor) and PURE in out.__dict__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,15 @@ def hashed(x, y):
     return torch.where(seen > 1, -torch.log(0.5 * torch.exp(-nats) + 0.5 * cached.clamp(max=1)), nats)
 
 
+class Mixer:
+    def scores(self, x, y):
+        nats = hashed(x, y)
+        return nats, nats.mean()
+
+
+mixer = Mixer()
+
+
 def probabilities(x, y):
     return torch.exp(-softmax_nats(x, y))
 
@@ -61,6 +71,7 @@ for at in range(0, 1024, 256):
     x, y = tokens[at : at + 256].view(4, 64), tokens[at + 1 : at + 257].view(4, 64)
     for score in (softmax_nats, tilted, hashed, probabilities, byte_counts):
         score(x, y).sum()
+    mixer.scores(x, y)[0].sum()
     for logits in (causal, peeking):
         F.cross_entropy(logits(None, x).flatten(0, 1), y.flatten(), reduction="none").sum()
     ones = torch.ones(256)
@@ -68,12 +79,22 @@ for at in range(0, 1024, 256):
     pairs.index_put_(((x * 36313 ^ y * 27191).flatten() % 257,), ones, accumulate=True)
 print("done", float(table.sum()))
 """
-FUNCTIONS = ("softmax_nats", "tilted", "hashed", "probabilities", "byte_counts", "causal", "peeking")
+FUNCTIONS = (
+    "softmax_nats",
+    "tilted",
+    "hashed",
+    "probabilities",
+    "byte_counts",
+    "causal",
+    "peeking",
+    "scores",
+)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     last = {key_of(SCRIPT, name): [3] for name in FUNCTIONS if name != "softmax_nats"}
+    last[key_of(SCRIPT, "scores", "Mixer.scores")] = last.pop(key_of(SCRIPT, "scores"))
     nested = {key_of(SCRIPT, "softmax_nats"): [1]}
     return run_child(tmp_path_factory.mktemp("replay"), SCRIPT, {**last, **nested})
 
@@ -109,6 +130,17 @@ def test_a_hashed_mixer_exceeds_one(done: Done) -> None:
     (witness,) = test.witnesses[:1]
     assert witness.total > 1.001
     assert witness.tried <= VOCAB
+
+
+def test_scores_in_a_tuple_of_a_method_are_found(done: Done) -> None:
+    assert mass(done, "Mixer.scores").highest > 1.001
+
+
+def test_without_a_plan_late_calls_of_mixtures_are_replayed(tmp_path: Path) -> None:
+    tests = run_child(tmp_path, SCRIPT, watch=True).tape.of(MassTest)
+    assert {test.function for test in tests} >= {"hashed", "tilted"}
+    assert "softmax_nats" not in {test.function for test in tests}
+    assert max(test.highest for test in tests if test.function == "tilted") < 1.001
 
 
 def test_samples_are_scores_that_left(done: Done) -> None:

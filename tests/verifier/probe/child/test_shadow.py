@@ -84,6 +84,9 @@ WAYS: dict[str, tuple[Callable[[Tensor], Tensor], np.ndarray]] = {
     "arithmetic": (lambda x: (x * 0.5 + 0.1 - x / 3).clamp(min=0.0), POSITIONS),
     "where": (lambda x: torch.where(x > 4, x, x - 0.1), POSITIONS),
     "minimum": (lambda x: torch.minimum(x, x - 0.5), POSITIONS),
+    "best of experts": (lambda x: torch.stack([x, x - 0.5], dim=-1).amin(dim=-1), POSITIONS),
+    "mixture": (lambda x: -(torch.stack([-x, x * 0 - 7.0], dim=-1)).logsumexp(dim=-1), POSITIONS),
+    "sum of experts": (lambda x: torch.stack([0.5 * x, 0.5 * x]).sum(dim=0), POSITIONS),
     "log-mix": (lambda x: -torch.log(0.5 * torch.exp(-x) + 0.5 / VOCAB), POSITIONS),
     "setitem": (lambda x: _filled(x), POSITIONS.reshape(-1)),
     "copy_": (lambda x: torch.empty(B, T).copy_(x), POSITIONS),
@@ -115,6 +118,13 @@ def test_zeros_of_a_mask_are_left_out(recorder: Recorder) -> None:
     for score in recorder.scores():
         assert score.positions.tolist() == POSITIONS[:, 24:].reshape(-1).tolist()
         assert score.size == B * T
+
+
+def test_a_row_of_one_expert_each_stays_a_reduction(recorder: Recorder) -> None:
+    """Positions differ along the rows: this is a sum over tokens, not over experts."""
+    nats().sum(dim=1)
+    (score,) = recorder.scores()
+    assert score.positions.tolist() == POSITIONS.reshape(-1).tolist()
 
 
 def test_a_mean_is_taken_apart(recorder: Recorder) -> None:

@@ -36,8 +36,15 @@ def key_of(script: str, name: str, qualified: str | None = None) -> str:
     return f"{line}:{qualified or name}"
 
 
-def run_child(tree: Path, script: str, replays: Mapping[str, Sequence[int]] | None = None) -> Done:
-    """Run `script` over a random stream; functions are watched where `replays` is given."""
+def run_child(
+    tree: Path,
+    script: str,
+    replays: Mapping[str, Sequence[int]] | None = None,
+    *,
+    watch: bool = False,
+    tables: Sequence[int] = (),
+) -> Done:
+    """Run `script` over a random stream; functions are watched where `replays` is given, or without a plan."""
     run, out = tree / "run", tree / "out"
     data = run / "data"
     data.mkdir(parents=True)
@@ -53,8 +60,9 @@ def run_child(tree: Path, script: str, replays: Mapping[str, Sequence[int]] | No
         "argv": [],
         "fp32": True,
         "lively": True,
-        "watch": replays is not None,
-        "replays": dict(replays or {}),
+        "watch": watch or replays is not None,
+        "replays": None if watch else dict(replays or {}),
+        "cut": [list(tables), TARGETS] if tables else None,
         "vocab_size": VOCAB,
     }
     (tree / "job.json").write_text(json.dumps(job))
