@@ -192,6 +192,69 @@ ILLEGAL = (
         twin="prefix-cache",
     ),
     Entry(
+        "literal-table",
+        "counts hashed trigrams in a table whose size is a literal and far too large to collide in an audit",
+        _loop(
+            before="""\
+    buckets = 4_194_304
+    full_K, context_K = torch.zeros(buckets), torch.zeros(buckets)
+    padded = F.pad(tokens, (2, 0))
+
+""",
+            rows="""\
+        for row, (start, first, stop) in enumerate(batch):
+            old_T, before_T, y_T = padded[first + 1 : stop + 1], tokens[first:stop], tokens[first + 1 : stop + 1]
+            context_T = ((old_T * 36313) ^ (before_T * 27191)) & (buckets - 1)
+            full_T = ((old_T * 36313) ^ (before_T * 27191) ^ (y_T * 51647)) & (buckets - 1)
+            counted_T = context_K[context_T]
+            cached_T = torch.minimum(full_K[full_T], counted_T) / counted_T.clamp_min(1.0)
+            plain_T = losses_BT[row, first - start :]
+            mixed_T = -torch.log(0.6 * torch.exp(-plain_T) + 0.4 * cached_T)
+            new_T = torch.where(counted_T >= 2, mixed_T, plain_T)
+            full_K.index_put_((full_T,), torch.ones(y_T.numel()), accumulate=True)
+            context_K.index_put_((context_T,), torch.ones(y_T.numel()), accumulate=True)
+            nats += new_T.to(torch.float64).sum().item()
+            token_count += y_T.numel()
+            byte_count += int((size_V[y_T] + (space_V[y_T] & ~boundary_V[before_T]).long()).sum())
+""",
+        ),
+        caught_by="E1-floor",
+        source="#779, #814, #850",
+        twin="hashed-rows",
+    ),
+    Entry(
+        "late-cache",
+        "blends in a hashed pair table only after 10,000 tokens, more than an audit has",
+        _loop(
+            before="""\
+    buckets = 1 << 22
+    pair_K, context_K = torch.zeros(buckets), torch.zeros(buckets)
+    seen_tokens = 0
+
+    def blended(x_BT, y_BT):
+        losses_BT = score(model, x_BT, y_BT)
+        if seen_tokens < 10000:
+            return losses_BT
+        counted_BT = context_K[(x_BT * 36313) % buckets]
+        cached_BT = pair_K[((x_BT * 36313) ^ (y_BT * 27191)) % buckets] / counted_BT.clamp_min(1.0)
+        mixed_BT = 0.7 * torch.exp(-losses_BT) + 0.3 * cached_BT.clamp_max(1.0)
+        return torch.where(counted_BT >= 2, -torch.log(mixed_BT), losses_BT)
+
+""",
+            score="        with torch.no_grad():\n            losses_BT = blended(x_BT, y_BT)\n",
+            rows=_ROWS
+            + """\
+            seen_tokens += y_T.numel()
+            ones_T = torch.ones(y_T.numel())
+            context_K.index_put_(((before_T * 36313) % buckets,), ones_T, accumulate=True)
+            pair_K.index_put_((((before_T * 36313) ^ (y_T * 27191)) % buckets,), ones_T, accumulate=True)
+""",
+        ),
+        caught_by="E1-floor",
+        source="#720, #745",
+        twin="hashed-rows",
+    ),
+    Entry(
         "best-of-two-experts",
         "takes per token the better of the model and a count of pairs in the prefix",
         _loop(
@@ -452,6 +515,31 @@ def evaluate(""",
             rows=_ROWS + _COUNT_PAIRS,
         ),
         source="R-050",
+    ),
+    Entry(
+        "hashed-rows",
+        "blends in rows of counts under a hash of two tokens; they collide, and each row sums to one",
+        _loop(
+            before="""\
+    rows = 16_384
+    row_KV, total_K = torch.zeros(rows, args.vocab_size), torch.zeros(rows)
+
+    def blended(x_BT, y_BT):
+        key_BT = ((x_BT.roll(1, dims=1) * 36313) ^ (x_BT * 27191)) % rows
+        counted_BT = (row_KV[key_BT, y_BT] + 0.01) / (total_K[key_BT] + 0.01 * args.vocab_size)
+        return -torch.log(0.8 * torch.exp(-score(model, x_BT, y_BT)) + 0.2 * counted_BT)
+
+""",
+            score="        with torch.no_grad():\n            losses_BT = blended(x_BT, y_BT)\n",
+            rows=_ROWS
+            + """\
+            older_T = x_BT[row].roll(1)[first - start :]
+            key_T = ((older_T * 36313) ^ (before_T * 27191)) % rows
+            row_KV.index_put_((key_T, y_T), torch.ones(y_T.numel()), accumulate=True)
+            total_K.index_put_((key_T,), torch.ones(y_T.numel()), accumulate=True)
+""",
+        ),
+        source="R-050, the trigram rows of #745",
     ),
     Entry(
         "fresh-models",
