@@ -9,18 +9,39 @@ most 2^-b. Every price that keeps this sentence true is paid here and nowhere el
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from verifier.intake.metric import metrics_of_line
 from verifier.probe.passes import Pass
+from verifier.probe.record import Run
 from verifier.probe.stream import Stream
+from verifier.probe.tapefile import Print, Tape
 
 THRESHOLD_BITS = 64.0
 """A false accusation has odds of at most 2^-64."""
 
 FLOAT32_SCORE = 2e-6
 """Nats by which one score may be off because the script worked in float32 (seen: below 1e-6)."""
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A printed number of bits per byte without a loss per token."""
+
+    label: str
+    bpb: float
+    digits: int
+    counts: frozenset[int]
+    """Whole numbers on its line, among them often the bytes that it was divided by."""
+
+
+BYTES_SLACK = 0.1
+"""Of the entropy, given away where only bits per byte are known."""
+_NUMBER = re.compile(r"\d+")
+_WHOLE = re.compile(r"(?<![\d.])\d+(?![\d.])")
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,41 @@ def floor_of_print(reported: Pass, stream: Stream, numbers: int, repeats: int, d
         loss_nats=reported.loss_nats,
         once_each=False,
     )
+
+
+def floor_of_bits(claim: Bits, run: Run, numbers: int) -> Floor | None:
+    """The floor over a printed number of bits per byte, when no loss a token was printed beside it.
+
+    It is the entropy of the bytes: a predictor of bytes need not know which tokens spelled them. Where the line
+    does not say that it counted the true bytes of the whole stream, a share of the entropy pays for tokens left
+    out and bytes counted otherwise. None where the entropy of the bytes was not computed.
+    """
+    if run.bits_of_bytes is None:
+        return None
+    true_bytes = int(run.true_bytes.sum())
+    slack = 0.0 if true_bytes in claim.counts else BYTES_SLACK
+    spent_bits = (claim.bpb + 0.5 * 10.0**-claim.digits) * true_bytes
+    tokens = run.stream.targets
+    return Floor(
+        gain_bits=run.bits_of_bytes * (1.0 - slack) - spent_bits,
+        threshold_bits=threshold_bits(numbers),
+        tokens=tokens,
+        floor_nats=run.bits_of_bytes * math.log(2) / tokens,
+        loss_nats=claim.bpb * true_bytes * math.log(2) / tokens,
+        once_each=False,
+    )
+
+
+def printed_bits(tape: Tape, label: str | None) -> Bits | None:
+    """The last bits per byte printed without a loss under `label`, whatever counts the label carries."""
+    found = None
+    for event in tape.of(Print):
+        for metric in metrics_of_line(event.text, 0):
+            same = label is not None and _NUMBER.sub("#", metric.label) == _NUMBER.sub("#", label)
+            if same and metric.val_loss is None and metric.val_bpb is not None:
+                counts = frozenset(int(number) for number in _WHOLE.findall(event.text))
+                found = Bits(metric.label, metric.val_bpb, metric.bpb_digits, counts)
+    return found
 
 
 def threshold_bits(numbers: int, repeats: int = 1) -> float:

@@ -29,7 +29,7 @@ class Run:
     """One whole execution of the script over one stream."""
 
     name: str
-    """`uniform`, `uniform again`, `flip 1`, `small alphabet` …"""
+    """`uniform`, `uniform again`, `flip 1`, `small alphabet`, `small tables` …"""
     stream: Stream
     status: str
     """`finished`, `raised`, `exit`, `wall-limit`, `memory-limit` …"""
@@ -40,6 +40,10 @@ class Run:
     passes: tuple[Pass, ...] = field(repr=False)
     true_bytes: NDArray[np.int64] = field(repr=False)
     """Bytes of each stream position by the contest's rule; 0 at position 0, which is context."""
+    bits_of_bytes: float | None = None
+    """Entropy of the stream's bytes (`bytefloor`), for a claim that is printed in bits per byte alone."""
+    resized: tuple[str, ...] = ()
+    """Numbers of the script that this run alone has smaller, in words (`stress`)."""
     stdout_tail: str = field(repr=False, default="")
     stderr_tail: str = field(repr=False, default="")
 

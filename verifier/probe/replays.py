@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from verifier.probe.passes import Pass
 from verifier.probe.tapefile import Call, Tape
 
-Replays = Mapping[str, tuple[int, ...]]
+Replays = Mapping[str, tuple[int, ...]] | None
+"""None where no run came before that could have counted: the child replays a few calls of its own choice."""
 
 WITHIN_PASS = (0.97, 0.6)
 """Which calls within the reported pass, as fractions of them."""
@@ -21,7 +22,7 @@ PURE_REPLAYS = 1
 """What a cross entropy gave is normalised; one replay shows logits that depend on their target."""
 
 
-def plan_replays(tape: Tape, reported: Pass | None) -> Replays:
+def plan_replays(tape: Tape, reported: Pass | None) -> dict[str, tuple[int, ...]]:
     """For each function, by its key, the numbers of the calls to replay."""
     calls: dict[str, list[Call]] = defaultdict(list)
     for call in tape.of(Call):

@@ -2,8 +2,10 @@
 
 The script runs whole, once for each stream: a uniform stream (the sharpest floor, and the base of every
 comparison), the same stream with a block of tokens redrawn (twice, at different places), the same stream
-again (the noise of the comparison), and a small alphabet after some training (the floor for what only
-works on a trained model). Runs go two at a time where there are two cores.
+again (the noise of the comparison), a small alphabet after some training (the floor for what only
+works on a trained model). Scripts with hashed tables run on the uniform stream once more with tables cut
+down to it (`stress`), and, when that number is a mixture, on the small alphabet too, where scoring
+functions are called again. Runs go two at a time where there are two cores.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
 from verifier.probe import workspace
+from verifier.probe.bytefloor import bits_of_bytes
+from verifier.probe.floor import floor_of_scores, printed_bits
 from verifier.probe.job import Ended, Job, Limits
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
@@ -27,6 +31,8 @@ from verifier.probe.replays import Replays, plan_replays
 from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import LADDER, Scale, Setting, settings
 from verifier.probe.stream import Stream
+from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
+from verifier.probe.switches import implied_switches
 from verifier.probe.tapefile import Tape, read_tape
 from verifier.probe.workspace import Vocabulary
 from verifier.submission import Script, Submission
@@ -51,6 +57,8 @@ class _Planned:
     watch: bool = False
     """Whether calls of scoring functions are counted, and those in `replays` made again with other targets."""
     replays: Replays = field(default_factory=dict)
+    tables: tuple[int, ...] = ()
+    """Sizes of hashed tables that are cut down to the stream."""
 
 
 def run_probes(
@@ -81,6 +89,7 @@ class _Audit:
         self._deadline = time.monotonic() + limit_seconds
         self._progress = progress
         self._reads = _environment_reads(submission, script)
+        self._implied = implied_switches(script.source, submission.head_metric_label, self._reads)
         self._isolation: Mapping[str, str] = {}
 
     def run(self) -> ProbeRecord:
@@ -110,12 +119,23 @@ class _Audit:
                     _Planned("uniform again", base, scale, watch=True, replays=self._replays(runs[1])),
                 )
                 trained = _Planned("small alphabet", narrow, small)
+                tables = find_tables([self._script.source, *_siblings(self._submission, self._script)])
+                stressed = (_Planned(SMALL_TABLES, base, scale, tables=tables),) if tables else ()
                 # The longest run goes first, unless it would take the comparisons' time away.
                 slow = runs[0].seconds > SLOW_SHARE * self._limit_seconds
                 rest = self._start(
-                    pool, vocabulary, *((*compared, trained) if slow else (trained, *compared))
+                    pool,
+                    vocabulary,
+                    *stressed,
+                    *((*compared, trained) if slow else (trained, *compared)),
                 )
                 runs += [future.result() for future in rest]
+                if tables and self._mixes(runs):
+                    small = replace(scale, iterations=scale.mixed_iterations)
+                    mixed = _Planned(
+                        SMALL_TABLES_TRAINED, narrow, small, watch=True, replays=None, tables=tables
+                    )
+                    runs += [future.result() for future in self._start(pool, vocabulary, mixed)]
         return ProbeRecord(
             seed=self._seed,
             scale=scale.name,
@@ -134,9 +154,42 @@ class _Audit:
         record = ProbeRecord(self._seed, "", (), headline=self._submission.head_metric_label)
         return plan_replays(counted.tape, record.headline_pass(counted))
 
-    def _settings(self, scale: Scale) -> tuple[Setting, ...]:
+    def _mixes(self, runs: Sequence[Run]) -> bool:
+        """Whether the number that small tables gave is legal so far, and made of more than a cross entropy."""
+        record = ProbeRecord(self._seed, "", tuple(runs), headline=self._submission.head_metric_label)
+        run = record.run(SMALL_TABLES)
+        head = None if run is None else record.same_headline(run)
+        if run is None or head is None or not head.reconciled:
+            return False
+        floor = floor_of_scores(head, run.stream, len(run.passes))
+        return not floor.broken and not all(score.pure for score in head.scores)
+
+    def _settings(self, scale: Scale, small_tables: bool = False) -> tuple[Setting, ...]:
         paths = workspace.data_paths(scale.vocab_size)
-        return settings(self._reads, self._submission.command.env, scale, paths)
+        return settings(
+            self._reads,
+            self._submission.command.env,
+            scale,
+            paths,
+            implied=self._implied,
+            small_tables=small_tables,
+        )
+
+    def _bits_of_bytes(self, stream: Stream, vocabulary: Vocabulary, tape: Tape) -> float | None:
+        if printed_bits(tape, self._submission.head_metric_label) is None:
+            return None
+        return bits_of_bytes(stream, vocabulary.spelling())
+
+    def _resized(self, planned: _Planned, tape: Tape) -> tuple[str, ...]:
+        if not planned.tables:
+            return ()
+        usual = {each.name: each.value for each in self._settings(planned.scale)}
+        small = self._settings(planned.scale, small_tables=True)
+        prefix = f"{SMALL_TABLES}: "
+        return (
+            *(f"{s.name}={s.documented} made {s.value}" for s in small if usual.get(s.name) != s.value),
+            *(name.removeprefix(prefix) for name in sorted(tape.uses) if name.startswith(prefix)),
+        )
 
     def _start(
         self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned
@@ -160,12 +213,13 @@ class _Audit:
                 train_seed=(self._seed, 3),
                 watch=planned.watch,
                 replays=planned.replays,
+                tables=planned.tables,
             )
             outcome = run_sandboxed(
                 Job(
                     argv=(sys.executable, "-B", "-m", "verifier.probe.child", WORK),
                     tree=tree,
-                    env=self._environment(planned.scale),
+                    env=self._environment(planned.scale, bool(planned.tables)),
                     limits=Limits(wall_seconds=left),
                     cwd=f"{WORK}/{workspace.RUN}",
                 )
@@ -182,14 +236,16 @@ class _Audit:
             tape=tape,
             passes=find_passes(tape),
             true_bytes=vocabulary.stream_bytes(planned.stream),
+            bits_of_bytes=self._bits_of_bytes(planned.stream, vocabulary, tape),
+            resized=self._resized(planned, tape),
             stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
         )
         self._progress(f"{planned.name}: {status} after {run.seconds:.0f} s")
         return run
 
-    def _environment(self, scale: Scale) -> dict[str, str]:
-        own = {setting.name: setting.value for setting in self._settings(scale)}
+    def _environment(self, scale: Scale, small_tables: bool = False) -> dict[str, str]:
+        own = {setting.name: setting.value for setting in self._settings(scale, small_tables)}
         return {
             **own,
             "PATH": f"{WORK}/{workspace.BIN}:/usr/local/bin:/usr/bin:/bin",
@@ -218,12 +274,16 @@ class _Audit:
 def _environment_reads(submission: Submission, script: Script) -> dict[str, EnvRead]:
     """What the script and the Python files beside it read from the environment; the script's own first."""
     reads = dict(environment_reads(script.source))
-    for sibling in script.siblings:
-        path = submission.root / sibling
-        if path.suffix == ".py" and path.is_file():
-            for name, read in environment_reads(path.read_text(errors="replace")).items():
-                reads.setdefault(name, read)
+    for source in _siblings(submission, script):
+        for name, read in environment_reads(source).items():
+            reads.setdefault(name, read)
     return reads
+
+
+def _siblings(submission: Submission, script: Script) -> list[str]:
+    """The Python files beside the script."""
+    paths = [submission.root / sibling for sibling in script.siblings]
+    return [path.read_text(errors="replace") for path in paths if path.suffix == ".py" and path.is_file()]
 
 
 def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:

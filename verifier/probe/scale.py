@@ -6,11 +6,13 @@ the script reads are set to what a CPU runs in seconds, then paths. Every settin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from verifier.intake.environment import EnvRead
+from verifier.probe.stress import small_settings
+from verifier.probe.switches import ON
 
 SEQ_LEN = 128
 
@@ -18,6 +20,8 @@ SEQ_LEN = 128
 class Why(StrEnum):
     COMMAND = "command"
     """The submission's own documented run command."""
+    CLAIM = "claim"
+    """Off by default and documented nowhere, but the claimed number is printed only with it on (`switches`)."""
     SCALED = "scaled"
     """A size, made small."""
     PATH = "path"
@@ -46,6 +50,8 @@ class Scale:
     trained_iterations: int
     """Training steps on the small alphabet: enough to come near its floor."""
     trained_tokens: int
+    mixed_iterations: int = 40
+    """Training steps before mixtures are called again: enough that the model is sure of something."""
     vocab_size: int = 1024
 
 
@@ -113,18 +119,34 @@ _DISTRIBUTED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 
 
 def settings(
-    reads: Mapping[str, EnvRead], documented: Mapping[str, str], scale: Scale, paths: Mapping[str, str]
+    reads: Mapping[str, EnvRead],
+    documented: Mapping[str, str],
+    scale: Scale,
+    paths: Mapping[str, str],
+    *,
+    implied: Sequence[str] = (),
+    small_tables: bool = False,
 ) -> tuple[Setting, ...]:
-    """The environment of one run, in the order command, scaled, path; only variables the script reads."""
+    """The environment of one run, in the order command, claim, scaled, path; only variables the script reads.
+
+    `implied` are switches that the claim implies. With `small_tables`, hashed tables have the load that they
+    have over the whole validation set (`stress`).
+    """
     chosen: dict[str, Setting] = {}
     for name, value in documented.items():
         if name in reads and name not in _DISTRIBUTED:
             chosen[name] = Setting(name, value, Why.COMMAND)
+    for name in implied:
+        if name not in documented:
+            chosen[name] = Setting(name, ON, Why.CLAIM, reads[name].default)
     for name in reads:
         before = documented.get(name, reads[name].default)
         small = _scaled(name, before, scale)
         if small is not None and small != before:
             chosen[name] = Setting(name, small, Why.SCALED, before)
+    for name, (number, small_number) in small_settings(reads, documented, scale.tokens).items():
+        if small_tables and name not in _FIXED:
+            chosen[name] = Setting(name, str(small_number), Why.SCALED, str(number))
     for name, value in paths.items():
         if name in reads:
             chosen[name] = Setting(name, value, Why.PATH)

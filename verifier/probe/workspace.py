@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import SPACE_MARKER, ByteTable
 from pgolf.shards import write_shard
 from pgolf.tokenizer import BOS_ID, cached_tokenizer, load_tokenizer
 from verifier.probe.stream import Source, Stream
@@ -54,6 +54,16 @@ class Vocabulary:
         chosen = np.linspace(0, len(self.normal_ids) - 1, count).round().astype(int)
         return Source("small alphabet", tuple(self.normal_ids[i] for i in chosen), BOS_ID)
 
+    def spelling(self) -> Mapping[int, bytes]:
+        """The bytes of each normal id where it does not open a document."""
+        sp = load_tokenizer(self.path)
+        return {
+            token: bytes([int(sp.id_to_piece(token)[3:-1], 16)])
+            if sp.is_byte(token)
+            else sp.id_to_piece(token).replace(SPACE_MARKER, " ", 1).encode()
+            for token in self.normal_ids
+        }
+
     def stream_bytes(self, stream: Stream) -> NDArray[np.int64]:
         """True bytes of each stream position; 0 for position 0, which is context."""
         ids = stream.ids.astype(np.int64)
@@ -82,8 +92,12 @@ def build(
     train_seed: Sequence[int],
     watch: bool = False,
     replays: Mapping[str, Sequence[int]] | None = None,
+    tables: Sequence[int] = (),
 ) -> None:
-    """Fill the empty `tree` for one run; paths in its job file are relative to the tree."""
+    """Fill the empty `tree` for one run; paths in its job file are relative to the tree.
+
+    `tables` are the sizes of hashed tables that this run cuts down to its stream (`stress`).
+    """
     run, out = tree / RUN, tree / OUT
     shutil.copytree(folder, run, symlinks=False, ignore_dangling_symlinks=True, ignore=_outside(folder))
     out.mkdir()
@@ -112,8 +126,9 @@ def build(
         "fp32": True,
         "lively": True,
         "watch": watch,
-        "replays": {} if replays is None else {key: list(calls) for key, calls in replays.items()},
+        "replays": None if replays is None else {key: list(calls) for key, calls in replays.items()},
         "vocab_size": vocabulary.size,
+        "cut": [list(tables), stream.targets] if tables else None,
     }
     (tree / JOB).write_text(json.dumps(job))
 

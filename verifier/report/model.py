@@ -86,7 +86,8 @@ class Override:
     name: str
     value: str
     why: str
-    """`command` (the documented run command), `scaled` (a size made smaller) or `path`."""
+    """`command` (the documented run command), `claim` (a switch that the claim implies), `scaled` (a size made
+    smaller) or `path`."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,7 @@ from verifier.evidence import Evidence
 from verifier.finding import Outcome, State
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.stream import Stream
+from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED
 from verifier.probe.tapefile import Moved, WindowTest, Witness
 
 DRAWN = stream()
@@ -157,6 +158,72 @@ def test_a_small_run_that_ended_early_is_unverified() -> None:
     cut = run("small alphabet", NARROW, early, status="raised", reason="boom")
     assert states("E1-floor", record(base, flip, cut, again)) == [State.PASS, State.UNVERIFIED]
     assert small.finished
+
+
+def with_small(losses: np.ndarray, positions: Sequence[int] | None = None, **fields: object) -> ProbeRecord:
+    """A record with a run over small tables; `fields` are of its tape."""
+    made = scored(DRAWN, losses, order=positions, **fields)  # type: ignore[arg-type]
+    small = replace(run(SMALL_TABLES, DRAWN, made), resized=("line 7: 4194304 made 256",))
+    whole = audit()
+    return replace(whole, runs=(*whole.runs, small))
+
+
+def test_a_cache_that_breaks_the_floor_with_small_tables_fails() -> None:
+    found = outcomes("E1-floor", with_small(DRAWN.code_length_nats() * 0.5))
+    assert [outcome.state for outcome in found] == [State.PASS, State.PASS, State.FAIL]
+    assert "4194304 made 256" in found[-1].message
+    assert found[-1].evidence["resized"] == ["line 7: 4194304 made 256"]
+
+
+def test_a_normalised_cache_with_small_tables_passes() -> None:
+    assert states("E1-floor", with_small(LOSSES + 1.0)) == [State.PASS] * 3
+
+
+def test_small_tables_that_change_what_is_scored_only_warn() -> None:
+    """A size that was no table's may bound what is scored: then the gain is the audit's own doing."""
+    low = with_small(DRAWN.code_length_nats() * 0.5, range(1, DRAWN.ids.size // 2))
+    assert states("E1-floor", low)[-1] is State.WARN
+
+
+def test_small_tables_that_end_the_run_are_unverified() -> None:
+    whole = audit()
+    ended = run(SMALL_TABLES, DRAWN, TapeBuilder(), status="raised", reason="buckets must be 4194304")
+    found = outcomes("E1-floor", replace(whole, runs=(*whole.runs, ended)))
+    assert [outcome.state for outcome in found] == [State.PASS, State.PASS, State.UNVERIFIED]
+
+
+MIXED = "ppm_mix bytes=10982035 mix_bpb"
+
+
+def with_bits(share: float, counted: int | None = None) -> ProbeRecord:
+    """A record whose claim is in bits per byte alone: this share of the stream's entropy."""
+    true = int(true_bytes(DRAWN).sum())
+    bpb = share * float(DRAWN.code_length_nats().sum()) / math.log(2) / true
+
+    def score(drawn: Stream, losses: np.ndarray) -> TapeBuilder:
+        made = scored(drawn, losses)
+        if drawn is not NARROW:
+            made.line(f"ppm_mix bytes={true if counted is None else counted} mix_bpb={bpb:.6f} mode=binary")
+        return made
+
+    whole = audit(score)
+    entropy = float(DRAWN.code_length_nats().sum()) / math.log(2)
+    runs = [replace(each, bits_of_bytes=entropy) if each.stream is DRAWN else each for each in whole.runs]
+    return replace(whole, runs=tuple(runs), headline=MIXED)
+
+
+def test_a_claim_in_bits_a_byte_under_the_entropy_fails() -> None:
+    found = outcomes("E1-floor", with_bits(0.95))
+    assert found[-1].state is State.FAIL
+    assert found[-1].evidence["gain_bits"] == pytest.approx(
+        0.05 * DRAWN.code_length_nats().sum() / math.log(2), rel=1e-3
+    )
+    assert outcomes("E1-floor", with_bits(0.5, counted=1))[-1].state is State.FAIL
+
+
+def test_a_claim_in_bits_a_byte_whose_bytes_are_not_known_has_slack() -> None:
+    assert State.FAIL not in states("E1-floor", with_bits(0.95, counted=1))
+    assert State.FAIL not in states("E1-floor", with_bits(1.001))
 
 
 # ---- C1-flip, N0 --------------------------------------------------------------------------------
@@ -294,6 +361,23 @@ def test_a_helper_that_returns_probabilities_is_not_accused() -> None:
     helper = replace(OVER, realised_nats=0.02, total=60.0)
     assert states("C2-mass", with_mass(60.0, helper)) == [State.WARN]
     assert states("C2-mass", with_mass(60.0, helper, pure=True)) == [State.PASS]
+
+
+def test_a_mixture_that_only_small_tables_turn_on_is_no_cross_entropy() -> None:
+    """A cache that waits for 10,000 tokens is silent in an audit: purity there proves nothing."""
+    assert states("C2-mass", with_small(LOSSES, pure=True)) == [State.PASS]
+    (found,) = outcomes("C2-mass", with_small(LOSSES, pure=False))
+    assert found.state is State.UNVERIFIED
+    assert "4194304 made 256" in found.message
+
+
+def test_a_sum_over_one_with_small_tables_fails() -> None:
+    losses = legal_losses(NARROW)
+    made = scored(NARROW, losses, pure=False)
+    made.mass(32.0, 0.999, Witness(700, float(losses[700]), 32.0, 1024))
+    whole = with_small(LOSSES, pure=False)
+    trained = run(SMALL_TABLES_TRAINED, NARROW, made)
+    assert states("C2-mass", replace(whole, runs=(*whole.runs, trained))) == [State.FAIL]
 
 
 # ---- C3 -----------------------------------------------------------------------------------------

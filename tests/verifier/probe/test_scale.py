@@ -21,6 +21,22 @@ SWITCHES = [
 ]
 
 
+def test_an_implied_switch_is_on_unless_the_command_says_otherwise() -> None:
+    reads = {"NGRAM_EVAL": EnvRead("NGRAM_EVAL", "0", 1, EnvType.BOOL)}
+    assert settings(reads, {}, AUDIT, {}, implied=("NGRAM_EVAL",)) == (
+        Setting("NGRAM_EVAL", "1", Why.CLAIM, "0"),
+    )
+    told = settings(reads, {"NGRAM_EVAL": "0"}, AUDIT, {}, implied=("NGRAM_EVAL",))
+    assert [(each.value, each.why) for each in told] == [("0", Why.COMMAND)]
+
+
+def test_small_tables_are_cut_in_one_run_only() -> None:
+    reads = {"NGRAM_EVAL_BUCKETS": EnvRead("NGRAM_EVAL_BUCKETS", "4194304", 1, EnvType.INT)}
+    assert settings(reads, {}, AUDIT, {}) == ()
+    (small,) = settings(reads, {}, AUDIT, {}, small_tables=True)
+    assert (small.value, small.why, small.documented) == ("1024", Why.SCALED, "4194304")
+
+
 def chosen(
     defaults: Mapping[str, str | None], documented: Mapping[str, str] | None = None, scale: Scale = AUDIT
 ) -> dict[str, Setting]:

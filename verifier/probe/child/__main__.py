@@ -48,7 +48,7 @@ def main(work: Path) -> int:
         lively.install()
     foreign.install()
     watch = Watching(tape, mode, job["vocab_size"], job["replays"]).watch if job["watch"] else None
-    program.install(tape, str(work / job["data"]), watch)
+    program.install(tape, str(work / job["data"]), watch, job["cut"])
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)
     virtual = clock.install()

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from verifier.grammar import downgrade
-from verifier.probe.child.rewrite import WATCH, Watcher, rewrite
+from verifier.probe.child.rewrite import WATCH, Cut, Watcher, rewrite
 from verifier.probe.child.tape import Tape
 from verifier.probe.child.uses import used
 
 _wrapped = 0
 _watching = False
+_cut: Cut | None = None
 _plain_exec, _plain_compile = builtins.exec, builtins.compile
 
 
@@ -33,7 +34,7 @@ def _compile_text(source: str, name: str, flags: int = 0) -> types.CodeType:
         used("grammar 3.12 on 3.11")
     tree = _plain_compile(lower, name, "exec", flags=flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     code: types.CodeType = _plain_compile(
-        rewrite(tree, _watching), name, "exec", flags=flags, dont_inherit=True
+        rewrite(tree, _watching, _cut), name, "exec", flags=flags, dont_inherit=True
     )
     return code
 
@@ -47,10 +48,10 @@ def _register(source: str) -> str:
     return name
 
 
-def install(tape: Tape, data_folder: str, watch: Watcher | None) -> None:
+def install(tape: Tape, data_folder: str, watch: Watcher | None, cut: Cut | None = None) -> None:
     """Hook `exec`, `compile` and module loading for the grammar, and `open` for the order tape."""
-    global _watching
-    _watching = watch is not None
+    global _watching, _cut
+    _watching, _cut = watch is not None, cut
     if watch is not None:
         setattr(builtins, WATCH, watch)
     folder = str(Path(data_folder).parent)

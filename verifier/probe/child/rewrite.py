@@ -12,18 +12,27 @@ function as it is.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from verifier.probe.child.uses import used
+from verifier.probe.stress import SMALL_TABLES, cut_tables
 
 THRESHOLD_FROM = 8192
 THRESHOLD_DIVISOR = 64
 WATCH = "__pgolf_watch__"
 
+Cut = tuple[Sequence[int], int]
+"""Sizes of tables, and the tokens of the stream that they are cut down to."""
 
-def rewrite(tree: ast.Module, watch: bool) -> ast.Module:
-    """The same program with scaled size thresholds and, if asked, watched functions."""
+
+def rewrite(tree: ast.Module, watch: bool, cut: Cut | None = None) -> ast.Module:
+    """The same program with scaled size thresholds and, if asked, watched functions.
+
+    `cut` names the hashed tables to cut down and the length of the stream, in tokens.
+    """
     tree = _Thresholds().visit(tree)
+    for resized in cut_tables(tree, *cut) if cut is not None else ():
+        used(f"{SMALL_TABLES}: line {resized.line}: {resized.before} made {resized.after}")
     if watch:
         tree = _Watch().visit(tree)
     return ast.fix_missing_locations(tree)

@@ -107,6 +107,13 @@ def test_functions_that_could_score_are_wrapped_and_behave_as_before() -> None:
     assert list(space["stream"](1, 2)) == [3]
 
 
+def test_tables_are_cut_where_they_are_asked_to_be() -> None:
+    source = "BUCKETS = 4194304\nkey = (3 ^ 5) % BUCKETS"
+    cut = rewrite(ast.parse(source), watch=False, cut=((4_194_304,), 8192))
+    assert ast.unparse(cut).startswith("BUCKETS = 1024")
+    assert "4194304" in ast.unparse(rewrite(ast.parse(source), watch=False))
+
+
 def test_line_numbers_stay() -> None:
     space, _ = run(SOURCE, watch=True)
     with pytest.raises(ValueError, match="here") as caught:
