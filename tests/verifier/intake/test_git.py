@@ -126,8 +126,7 @@ def test_blobs_that_the_clone_lacks_are_named(repo: Repo, tmp_path: Path) -> Non
 def test_links_and_submodules_are_not_followed(repo: Repo, tmp_path: Path) -> None:
     (repo.path / RECORD).mkdir(parents=True)
     os.symlink("/etc/passwd", repo.path / RECORD / "train_seed2.log")
-    repo.git("checkout", "--quiet", "--detach", "main")
-    repo.git("update-index", "--add", "--cacheinfo", f"160000,{'12' * 20},{RECORD}/library")
+    Repo(repo.path / RECORD / "library")  # a repository inside: `git add` makes it a submodule
     repo.pull(7, submission(RECORD))
     checkout = out(repo, tmp_path, pr=7)
     assert names(checkout) == ["submission.json", "train_gpt.py", "train_seed1.log"]
