@@ -29,7 +29,6 @@ from verifier.probe.scale import (
     LADDER,
     Scale,
     Setting,
-    divides_by_cadence,
     literal_settings,
     literal_sizes,
     settings,
