@@ -160,6 +160,14 @@ def _pick(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda x, y, *_, **__: function(block(x), block(y))
 
 
+def _popcount(x: Any) -> Any:
+    """Set bits of each 32-bit or 64-bit integer."""
+    values = np.atleast_1d(np.asarray(x))
+    octets = np.ascontiguousarray(values)[..., None].view(np.uint8)
+    counts = np.unpackbits(octets, axis=-1).sum(axis=-1, dtype=np.int32)
+    return counts.reshape(np.shape(x))
+
+
 def _sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
@@ -213,6 +221,7 @@ OPERATIONS: dict[str, Any] = {
     "cumprod": lambda x, axis=0, **_: block(np.cumprod(np.asarray(x), axis=axis, dtype=np.asarray(x).dtype)),
     "sort": lambda x, dim=-1, descending=False, **_: block(np.sort(x, axis=dim)[::-1 if descending else 1]),
     "flip": lambda x, dim=-1: block(np.flip(np.asarray(x), axis=dim)),
+    "popc": lambda x: block(_popcount(x)),
     "softmax": softmax, "abs": lambda x: block(np.abs(np.asarray(x))),
     "maximum": _pick(np.maximum), "minimum": _pick(np.minimum),
     "clamp": lambda x, low, high, **_: np.minimum(np.maximum(block(x), low), high),

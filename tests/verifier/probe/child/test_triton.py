@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from verifier.probe.child import triton_stub
-from verifier.probe.child.triton_language import language
+from verifier.probe.child.triton_language import OPERATIONS, language
 from verifier.probe.child.uses import USES
 
 triton: Any = triton_stub.module("triton")
@@ -184,3 +185,8 @@ def test_an_operator_made_of_kernels_has_its_gradient(monkeypatch: pytest.Monkey
     )
     x = torch.randn(5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: scaled(x, 0.5), (x,))
+
+
+def test_set_bits_are_those_of_the_integer() -> None:
+    counted = OPERATIONS["popc"](np.array([[0, 1], [3, -1]], dtype=np.int32))
+    assert np.asarray(counted).tolist() == [[0, 1], [2, 32]]
