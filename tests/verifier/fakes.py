@@ -14,6 +14,7 @@ import verifier.probe
 from verifier.checks import Check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State, Where, failed, passed, unverified
+from verifier.probe.device import Device
 from verifier.rules import UnknownEdition
 from verifier.submission import (
     Claim,
@@ -41,6 +42,7 @@ def record(seed: int, gain_bits: float = -11.5) -> Any:
         base=run,
         runs=(run,),
         settings=(SimpleNamespace(name="TTT_ENABLED", value="1", why="command"),),
+        device=Device.CPU,
         substitutions={"torch.compile": 3},
         isolation={"network": "none"},
         measured=SimpleNamespace(

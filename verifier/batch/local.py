@@ -14,9 +14,10 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -72,6 +73,8 @@ class LocalExecutor:
     def run(
         self, tasks: Sequence[Task], place: Callable[[Task], Path], started: Callable[[Task], None]
     ) -> Generator[Outcome, None, None]:
+        _context()
+        forkserver.ensure_running()
         waiting = list(reversed(tasks))
         running: list[Process] = []
         try:
@@ -101,7 +104,8 @@ class Process:
             target=_audit_here, args=(task, report, audit, self._scratch, other_end)
         )
         self._started = time.monotonic()
-        self._process.start()
+        with _uninterrupted():
+            self._process.start()
         other_end.close()
 
     @property
@@ -161,6 +165,19 @@ class Process:
             text = (self._scratch / "stderr").read_bytes()[-STDERR_SHOWN_BYTES:].decode("utf-8", "replace")
         last = text.strip().splitlines()[-1:]
         return f"the audit ended with {how}" + (f": {last[0]}" if last else "")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold an interrupt back: a process whose start breaks off in the middle complains on the terminal.
+
+    The server that forks runs already, so no audit inherits the mask.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _context() -> multiprocessing.context.ForkServerContext:

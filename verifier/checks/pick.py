@@ -15,7 +15,7 @@ from verifier.probe.tapefile import Pick
     "C4-pick",
     title="no score is the better of several for the same token",
     grade=Grade.PROBED,
-    rules=("C2", "C4", "R-004", "R-033"),
+    rules=("C2", "C4", "R-033"),
 )
 def pick(evidence: Evidence) -> Outcome:
     """Follow the reported scores back to a minimum over several scores of the same token.
