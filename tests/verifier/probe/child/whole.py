@@ -49,6 +49,8 @@ def run_child(tree: Path, script: str, replays: Mapping[str, Sequence[int]] | No
         "script": "run/train_gpt.py",
         "out": "out",
         "data": "run/data",
+        "wrapped": "wrapped",
+        "sizes": {"num_layers": 2},
         "val": ["run/data/fineweb_val_000000.bin"],
         "argv": [],
         "fp32": True,
