@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from verifier.intake.environment import EnvRead, environment_reads
+from verifier.intake.text import decode_text
 from verifier.probe import workspace
 from verifier.probe.bytefloor import bits_of_bytes
 from verifier.probe.device import Device
@@ -41,7 +42,7 @@ from verifier.probe.scale import (
 )
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
-from verifier.probe.switches import implied_switches
+from verifier.probe.switches import implied_switches, logged_values
 from verifier.probe.tapefile import Tape, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
@@ -113,9 +114,10 @@ class _Audit:
         self._progress = progress
         self._sources = _sources(submission, script)
         self._reads = _environment_reads(self._sources)
-        self._implied = implied_switches(
-            submission.head_metric_label, self._sources, self._reads, submission.command.env
-        )
+        logged = _logged(submission, self._reads)
+        given = {**logged, **submission.command.env}
+        label = submission.head_metric_label
+        self._implied = {**logged, **implied_switches(label, self._sources, self._reads, given)}
         self._isolation: Mapping[str, str] = {}
 
     def run(self) -> ProbeRecord:
@@ -324,6 +326,17 @@ def _environment_reads(sources: Mapping[str, str]) -> dict[str, EnvRead]:
         for name, read in environment_reads(source).items():
             reads.setdefault(name, read)
     return reads
+
+
+def _logged(submission: Submission, reads: Mapping[str, EnvRead]) -> dict[str, str]:
+    """The configuration that the first log to print one shows."""
+    for log in submission.logs:
+        path = submission.root / log.path
+        text = decode_text(path.read_bytes()) if path.is_file() else None
+        values = {} if text is None else logged_values(text.text, reads)
+        if values:
+            return values
+    return {}
 
 
 def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:

@@ -1,14 +1,15 @@
-"""Switches that the claimed run must have had on, though no document says so.
+"""What the claimed run was started with, though no document says so: its log does.
 
-A log of the claimed run shows a number under a label. Where the script prints that label only behind a
-condition on the environment, and the defaults do not meet the condition, the run was started with other
-values than the defaults: the condition says which. Read from the syntax tree, through the functions that
-lead to the print. Conditions on anything but the environment are taken as met.
+Many scripts print their configuration first, one name and value a line. And a log shows a number under a
+label: where the script prints that label only behind a condition on the environment, and the defaults do not
+meet it, the condition says what was set. It is read from the syntax tree, through the functions that lead to
+the print. Conditions on anything but the environment are taken as met.
 """
 
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -23,6 +24,11 @@ _ON_WORDS = frozenset({"1", "true", "yes", "on"})
 _VARIABLE = re.compile(r"^[A-Z][A-Z0-9_]+$")
 _LINE = 200
 """Longer literals are texts, not what a line starts with."""
+_CONFIGURED = re.compile(r"^[ \t]{1,8}([a-z][a-z0-9_]{1,60})\s*[:=]\s*(\S{1,60})\s*$", re.MULTILINE)
+_FEWEST_LINES = 10
+"""Lines of a configuration: fewer are something else."""
+_HEAD_CHARACTERS = 200_000
+_MACHINE = frozenset({"RANK", "LOCAL_RANK", "WORLD_SIZE", "RUN_ID", "LOGFILE", "SEED"})
 _STEP = 64
 """For a stride that must be positive: one that the audit's sequences divide by."""
 
@@ -43,6 +49,35 @@ def implied_switches(
             continue
         ways += _Reader(syntax, reads, documented).ways(label)
     return min(ways, key=len, default={})
+
+
+def logged_values(log: str, reads: Mapping[str, EnvRead]) -> Wanted:
+    """Values by variable that a printed configuration shows and the script's defaults do not.
+
+    Numbers and switches only: paths and words are the author's machine's.
+    """
+    lines = dict(_CONFIGURED.findall(log[:_HEAD_CHARACTERS]))
+    found: Wanted = {}
+    for name, text in lines.items() if len(lines) >= _FEWEST_LINES else ():
+        read = reads.get(name.upper())
+        if read is None or read.name in _MACHINE:
+            continue
+        value, default = _plain(text), _plain(read.default or "")
+        if value is not None and default is not None and value != default:
+            found[read.name] = str(int(value)) if value == int(value) else repr(value)
+    return found
+
+
+def _plain(text: str) -> float | None:
+    """A number or a truth value; None for anything else."""
+    truth = {"true": 1.0, "false": 0.0}.get(text.lower())
+    if truth is not None:
+        return truth
+    try:
+        value = float(text.replace("_", ""))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 class _Reader:

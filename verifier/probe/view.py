@@ -15,7 +15,7 @@ from pathlib import Path
 WORK = "/tmp/audit"
 """Where every run finds its tree: scripts derive seeds and names from resolved paths."""
 HOME = "/tmp/home"
-SCRATCH = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/workspace", "/root", "/data", "/content")
+SCRATCH = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/workspace", "/data", "/content")
 """Private folders of each run, all on one memory file system of bounded size; the last ones are those of
 rented machines, which scripts name."""
 

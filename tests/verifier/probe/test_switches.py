@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from verifier.intake.environment import environment_reads
-from verifier.probe.switches import implied_switches
+from verifier.probe.switches import implied_switches, logged_values
 
 SCRIPT = """
 import os
@@ -76,3 +76,11 @@ def test_a_switch_by_another_name_and_a_label_with_counts() -> None:
         "ppm_mix bytes=10982035 mix_bpb", {"train_gpt.py": CALLED}, environment_reads(CALLED), {}
     )
     assert wanted == {"PPM": "1"}
+
+
+def test_a_printed_configuration_shows_what_differs_from_the_defaults() -> None:
+    reads = environment_reads(SCRIPT)
+    shown = "Hyperparameters:\n" + "".join(f"  other_{at}: {at}\n" for at in range(10))
+    log = f"{shown}  ttt_enabled: True\n  eval_stride: 0\n  mode: sharp\n  cache_path: /home/me\nstep 1\n"
+    assert logged_values(log, reads) == {"TTT_ENABLED": "1"}
+    assert logged_values("  ttt_enabled: True\n", reads) == {}

@@ -56,6 +56,8 @@ def run_child(
         "script": "run/train_gpt.py",
         "out": "out",
         "data": "run/data",
+        "wrapped": "wrapped",
+        "sizes": {"num_layers": 2},
         "val": ["run/data/fineweb_val_000000.bin"],
         "argv": [],
         "device": "cpu",
