@@ -61,8 +61,6 @@ def run_child(
         "val": ["run/data/fineweb_val_000000.bin"],
         "argv": [],
         "device": "cpu",
-        "wrapped": "wrapped",
-        "sizes": {},
         "watch": watch or replays is not None,
         "replays": None if watch else dict(replays or {}),
         "cut": [list(tables), TARGETS] if tables else None,
