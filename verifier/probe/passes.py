@@ -23,6 +23,9 @@ from verifier.submission import Metric
 FLOAT32_MEAN = 3e-6
 """Nats: a mean that the script took in float32 against ours in float64 (seen: at most 7e-7)."""
 
+SAME_RATIO = 1e-3
+"""Relative: what four printed digits leave open."""
+
 Family = tuple[int, str]
 
 
@@ -190,10 +193,11 @@ def _of_bits(
     headline: str | None,
 ) -> Pass | None:
     slack = 0.5 * 10.0**-metric.bpb_digits + FLOAT32_MEAN
+    ratios = _byte_ratios(found, true_bytes)
     for group in _candidates(segments, tape):
         total = sum(s.total for s in group)
         size = sum(float(true_bytes[score.positions].sum()) for s in group for score in s.scores)
-        if size and abs(total / math.log(2) / size - bpb) <= slack:
+        if size and any(abs(total / math.log(2) / (size * r) - bpb) <= slack + w * bpb for r, w in ratios):
             scores = tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
             mean = total / sum(s.count for s in group)
             return _without_loss(line, metric, mean, scores, _aliases(scores, found))
@@ -201,6 +205,21 @@ def _of_bits(
         return None
     mean_bytes = float(true_bytes.sum()) / max(true_bytes.size - 1, 1)
     return _without_loss(line, metric, bpb * math.log(2) * mean_bytes)
+
+
+def _byte_ratios(found: Iterable[Pass], true_bytes: NDArray[np.int64]) -> list[tuple[float, float]]:
+    """Bytes that the script counts over true ones, and how far printed digits leave that open.
+
+    Right, or as wrong as in a pair that it printed before.
+    """
+    ratios = [(1.0, 0.0)]
+    for each in found:
+        if each.val_bpb and each.reconciled:
+            size = sum(float(true_bytes[score.positions].sum()) for score in each.scores)
+            bits = sum(float(score.values.sum()) for score in each.scores) / math.log(2)
+            if size and abs(bits / size / each.val_bpb - 1.0) > SAME_RATIO:
+                ratios.append((bits / size / each.val_bpb, 0.5 * 10.0**-each.bpb_digits / each.val_bpb))
+    return ratios
 
 
 def _without_loss(

@@ -129,3 +129,20 @@ def test_bits_per_byte_alone_are_explained_over_their_own_bytes() -> None:
     assert not mixed.reconciled
     assert mixed.derived
     assert mixed.loss_nats == pytest.approx(0.5 * loss, rel=1e-6)
+
+
+def test_bits_a_byte_alone_are_explained_with_the_wrong_bytes_of_an_earlier_pair() -> None:
+    drawn = stream()
+    size = true_bytes(drawn)
+    losses = legal_losses(drawn)
+    made = TapeBuilder()
+    made.score(range(1, drawn.ids.size), losses[1:])
+    loss = float(losses[1:].mean())
+    counted = 1.25
+    made.print(loss, bpb_of(drawn, loss) / counted, label="step 1", digits=4)
+    made.score(range(1, drawn.ids.size), losses[1:] + 0.125, site=1)
+    made.line(f"Quantized BPB: {bpb_of(drawn, loss + 0.125) / counted:.6f}")
+    first, second = find_passes(made.tape(), size)
+    assert first.reconciled
+    assert second.reconciled
+    assert second.loss_nats == pytest.approx(loss + 0.125)
