@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.verifier.probe.builders import LABEL, TapeBuilder, bpb_of, legal_losses, stream, true_bytes
+from verifier.intake.metric import same_label
 from verifier.probe.passes import Pass, find_passes
 
 DRAWN = stream()
@@ -129,3 +130,10 @@ def test_bits_per_byte_alone_are_explained_over_their_own_bytes() -> None:
     assert not mixed.reconciled
     assert mixed.derived
     assert mixed.loss_nats == pytest.approx(0.5 * loss, rel=1e-6)
+
+
+def test_labels_that_differ_by_a_count_or_a_unit_are_one() -> None:
+    assert same_label("ppm_mix bytes=10982035 mix_bpb", "ppm_mix bytes=24102 mix_bpb")
+    assert same_label("final_sliding_val_bpb", "final_sliding")
+    assert not same_label("final_sliding_exact", "final_sliding")
+    assert not same_label("final_int6_sliding", "final_int8_sliding")
