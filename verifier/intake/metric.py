@@ -46,6 +46,19 @@ _MAX_LABEL = 120
 _MAX_PER_LINE = 64
 
 
+_COUNT = re.compile(r"\d{4,}")
+_UNIT = re.compile(r"[ _](?:val_)?(?:bpb|loss)$")
+
+
+def same_label(first: str, second: str) -> bool:
+    """Whether two labels name one number: counts in them differ by scale, and a unit may end the one."""
+    return _bare(first) == _bare(second)
+
+
+def _bare(label: str) -> str:
+    return _UNIT.sub("", _COUNT.sub("#", label))
+
+
 @dataclass(frozen=True)
 class _Number:
     key: str

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.intake.metric import metrics_of_line
+from verifier.intake.metric import metrics_of_line, same_label
 from verifier.probe.tapefile import Print, Score, Tape
 from verifier.submission import Metric
 
@@ -201,7 +201,7 @@ def _of_bits(
             scores = tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
             mean = total / sum(s.count for s in group)
             return _without_loss(line, metric, mean, scores, _aliases(scores, found))
-    if metric.label != headline:
+    if headline is None or not same_label(metric.label, headline):
         return None
     mean_bytes = float(true_bytes.sum()) / max(true_bytes.size - 1, 1)
     return _without_loss(line, metric, bpb * math.log(2) * mean_bytes)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.intake.metric import same_label
 from verifier.probe.device import Device
 from verifier.probe.passes import Pass
 from verifier.probe.scale import Setting
@@ -56,6 +57,9 @@ class Run:
         """The last pass printed under `label`, its aliases included."""
         for each in reversed(self.passes):
             if label is not None and (each.label == label or label in each.aliases):
+                return each
+        for each in reversed(self.passes):
+            if label is not None and same_label(each.label, label):
                 return each
         return None
 

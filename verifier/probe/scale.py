@@ -158,7 +158,7 @@ _LITERAL: Mapping[str, int] = {
          "sequence_length", "ctx_len", "context_length", "context_len", "block_size"),
         SEQ_LEN,
     ),
-    **dict.fromkeys(("train_batch_tokens", "batch_tokens", "total_batch_size"), 8 * SEQ_LEN),
+    **dict.fromkeys(("train_batch_tokens", "batch_tokens", "local_batch_tokens", "total_batch_size"), 8 * SEQ_LEN),
     **dict.fromkeys(("val_batch_size", "val_batch_tokens"), 64 * SEQ_LEN),
     **dict.fromkeys(("bigram_vocab_size", "trigram_vocab_size"), 256),
     **dict.fromkeys(("bigram_dim", "trigram_dim"), 16),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.verifier.probe.builders import LABEL, TapeBuilder, bpb_of, legal_losses, stream, true_bytes
+from verifier.intake.metric import same_label
 from verifier.probe.passes import Pass, find_passes
 
 DRAWN = stream()
@@ -146,3 +147,10 @@ def test_bits_a_byte_alone_are_explained_with_the_wrong_bytes_of_an_earlier_pair
     assert first.reconciled
     assert second.reconciled
     assert second.loss_nats == pytest.approx(loss + 0.125)
+
+
+def test_labels_that_differ_by_a_count_or_a_unit_are_one() -> None:
+    assert same_label("ppm_mix bytes=10982035 mix_bpb", "ppm_mix bytes=24102 mix_bpb")
+    assert same_label("final_sliding_val_bpb", "final_sliding")
+    assert not same_label("final_sliding_exact", "final_sliding")
+    assert not same_label("final_int6_sliding", "final_int8_sliding")
