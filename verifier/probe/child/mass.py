@@ -21,6 +21,7 @@ SURELY_OVER = 1.05
 WITNESSES = 3
 SAMPLES = 16
 """Positions whose replayed scores are written down, so that the parent can find them among the committed."""
+MOST = 0.5
 NARROW_POSITIONS = 128
 NARROW_SAME = 1e-6
 """Nats. Matrix products of fewer rows may round differently."""
@@ -47,6 +48,8 @@ def measure(mode: Shadow, call: OpenCall, vocab_size: int) -> dict[str, Any]:
         far = len(each) >= 8 and int((total[known] > 2.0).sum()) >= WITNESSES
         if far or end.passed:
             break
+    if _borrowed(torch.exp(-realised), each, known):
+        return {"tried": 0}
     total[~known] = 0.0
     over = total > OVER_ONE
     tried = len(each)
@@ -78,6 +81,13 @@ def measure(mode: Shadow, call: OpenCall, vocab_size: int) -> dict[str, Any]:
         if end.passed or exact["sum"] > OVER_ONE:
             break
     return result
+
+
+def _borrowed(realised: Tensor, each: list[Tensor], known: Tensor) -> bool:
+    """Whether most candidates get the realised token's own probability, to the bit: the function holds it from
+    elsewhere, so it was not asked about them at all."""
+    same = torch.stack([p == realised for p in each]).double().mean(dim=0)
+    return len(each) > 1 and float(same[known].median()) > MOST
 
 
 def _scores(call: OpenCall, targets: Tensor) -> Tensor:

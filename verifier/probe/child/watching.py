@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import CellType
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from verifier.probe.child import mass, window
 from verifier.probe.child.attached import AT, PURE
+from verifier.probe.child.numpy_shadow import ShadowArray
 from verifier.probe.child.places import position
 from verifier.probe.child.replay import Forks, OpenCall
 from verifier.probe.child.shadow import Shadow
@@ -75,7 +77,8 @@ class Watching:
             if seen.argument is not None and not self._in_fork:
                 seen.calls += 1
                 self._count(seen)
-                if self._is_planned(seen) and self._forks.time_left:
+                given = _scores_given(function, seen, args, kwargs)
+                if self._is_planned(seen) and not given and self._forks.time_left:
                     self._replay(seen, OpenCall(function, seen.argument, args, kwargs, seen.part))
             out = function(*args, **kwargs)
             if self._sparse and seen.kind == "mass" and not self._in_fork:
@@ -151,6 +154,36 @@ class Watching:
             name = getattr(call.function, "__qualname__", "?")
             line = call.function.__code__.co_firstlineno
             self._tape.write(seen.kind, site=self._tape.site(), function=name, line=line, **answer)
+
+
+def _scores_given(
+    function: Callable[..., Any], seen: _Seen, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> bool:
+    """Whether scores of the realised tokens come in beside the targets.
+
+    A tilt or blend that is handed the realised token's loss cannot be asked about another token: it would tilt
+    the wrong loss, and a normalised one would seem to exceed one (#2135, legal).
+    """
+    if seen.kind != "mass":
+        return False
+    values = [value for key, value in (*enumerate(args), *kwargs.items()) if key != seen.argument]
+    values += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    values += [function.__globals__.get(name) for name in function.__code__.co_names]
+    flat = [inner for value in values for inner in (value if isinstance(value, list | tuple) else (value,))]
+    return any(
+        AT in each.__dict__
+        if isinstance(each, Tensor)
+        else isinstance(each, ShadowArray) and each.at is not None
+        for each in flat
+    )
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
 
 
 def _is_pure(out: Any) -> bool:

@@ -49,6 +49,21 @@ class Mixer:
 mixer = Mixer()
 
 
+def handed(own, x, y):
+    # A legal tilt of a loss that was gathered outside.
+    hint = x.roll(1, dims=1)
+    logp = torch.log_softmax(table[x], dim=-1)
+    z = torch.log1p(logp.gather(2, hint[..., None])[..., 0].exp() * np.expm1(2.0))
+    return own - 2.0 * (y == hint).float() + z
+
+
+held = []
+
+
+def held_elsewhere(x, y):
+    return handed(held[-1], x, y)
+
+
 def probabilities(x, y):
     return torch.exp(-softmax_nats(x, y))
 
@@ -72,6 +87,10 @@ for at in range(0, 1024, 256):
     for score in (softmax_nats, tilted, hashed, probabilities, byte_counts):
         score(x, y).sum()
     mixer.scores(x, y)[0].sum()
+    own = softmax_nats(x, y)
+    handed(own, x, y).sum()
+    held.append(torch.from_numpy(own.numpy().copy()))
+    held_elsewhere(x, y).sum()
     for logits in (causal, peeking):
         F.cross_entropy(logits(None, x).flatten(0, 1), y.flatten(), reduction="none").sum()
     ones = torch.ones(256)
@@ -122,6 +141,11 @@ def test_a_distribution_sums_to_one(name: str, done: Done) -> None:
     assert math.isclose(test.lowest, 1.0, abs_tol=1e-5)
     assert math.isclose(test.highest, 1.0, abs_tol=1e-5)
     assert test.witnesses == ()
+
+
+@pytest.mark.parametrize("name", ["handed", "held_elsewhere"])
+def test_a_function_that_is_given_the_realised_loss_is_not_asked(name: str, done: Done) -> None:
+    assert [test for test in done.tape.of(MassTest) if test.function == name and test.tried] == []
 
 
 def test_a_hashed_mixer_exceeds_one(done: Done) -> None:
