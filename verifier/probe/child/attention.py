@@ -38,7 +38,7 @@ def attention(
     q, k, v = (t.transpose(1, 2).to(wide) for t in (q_BTHD, k_BSHD, v_BSHD))
     if heads != kv_heads:
         k, v = (t.repeat_interleave(heads // kv_heads, dim=1) for t in (k, v))
-    mask = mask_of(q.size(2), k.size(2), causal, window_size)
+    mask = mask_of(q.size(2), k.size(2), causal, window_size, q.device)
     out = (
         F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=softmax_scale) if not softcap else None
     )
@@ -51,7 +51,9 @@ def attention(
     return out.transpose(1, 2).to(q_BTHD.dtype)
 
 
-def mask_of(rows: int, cols: int, causal: bool, window: Window) -> Tensor | None:
+def mask_of(
+    rows: int, cols: int, causal: bool, window: Window, device: torch.device | None = None
+) -> Tensor | None:
     """Which keys a row may read; the last row is aligned with the last key, as flash attention does it."""
     left, right = (window, window) if isinstance(window, int) else tuple(window or (-1, -1))[:2]
     left, right = (-1 if left is None else left), (-1 if right is None else right)
@@ -59,8 +61,9 @@ def mask_of(rows: int, cols: int, causal: bool, window: Window) -> Tensor | None
         right = 0
     if left < 0 and right < 0:
         return None
-    distance = torch.arange(cols)[None, :] - (torch.arange(rows)[:, None] + cols - rows)
-    mask = torch.ones(rows, cols, dtype=torch.bool)
+    key, row = torch.arange(cols, device=device), torch.arange(rows, device=device)
+    distance = key[None, :] - (row[:, None] + cols - rows)
+    mask = torch.ones(rows, cols, dtype=torch.bool, device=device)
     if left >= 0:
         mask = mask & (distance >= -left)
     if right >= 0:
@@ -75,7 +78,7 @@ def log_sum_exp(
     q, k = (t.transpose(1, 2).float() for t in (q_BTHD, k_BSHD))
     k = k.repeat_interleave(q.size(1) // k.size(1), dim=1)
     scores = q @ k.transpose(-1, -2) * (q.size(-1) ** -0.5 if softmax_scale is None else softmax_scale)
-    mask = mask_of(q.size(2), k.size(2), causal, window_size)
+    mask = mask_of(q.size(2), k.size(2), causal, window_size, q.device)
     return torch.logsumexp(scores if mask is None else scores.masked_fill(~mask, float("-inf")), dim=-1)
 
 

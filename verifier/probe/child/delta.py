@@ -43,7 +43,7 @@ def gated_delta_rule(
     q = q * (q.size(-1) ** -0.5 if scale is None else scale)
     beta = beta_BTH.transpose(1, 2)[..., None]
     decay = g_BTH.cumsum(1).transpose(1, 2)  # (B, H, T): log of what is left of the state before time 0
-    steps = torch.arange(decay.size(-1))
+    steps = torch.arange(decay.size(-1), device=decay.device)
     reads = steps[:, None] >= steps[None, :]
     left = (decay[..., :, None] - decay[..., None, :]).masked_fill(~reads, float("-inf")).exp()
     wanted = v

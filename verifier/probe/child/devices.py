@@ -207,7 +207,8 @@ def _install_optimizers() -> None:
         stand_in(optimizer, __init__=init)
 
 
-def _install_attention() -> None:
+def keep_all_attention() -> None:
+    """Scripts that choose one kind of attention keep all kinds."""
     import torch.nn.attention as attention
 
     toggles = ("enable_flash_sdp", "enable_mem_efficient_sdp", "enable_math_sdp", "enable_cudnn_sdp")
@@ -222,7 +223,7 @@ def install() -> None:
     _install_tensor()
     _install_loading()
     _install_optimizers()
-    _install_attention()
+    keep_all_attention()
     stand_in(
         torch,
         device=_Device,

@@ -43,7 +43,7 @@ def scan(
     heads, groups = x_BTHP.size(2), B_BTGN.size(2)
     B, C = (t.repeat_interleave(heads // groups, dim=2) for t in (B_BTGN, C_BTGN))
     decay = (dt * A_H).cumsum(1).transpose(1, 2)  # (B, H, T): log of what is left of the state before time 0
-    steps = torch.arange(dt.size(1))
+    steps = torch.arange(dt.size(1), device=dt.device)
     reads = steps[:, None] >= steps[None, :]
     if seq_idx is not None:
         reads = reads & (seq_idx[:, None, :, None] == seq_idx[:, None, None, :])
