@@ -129,16 +129,17 @@ def _cores() -> int:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """A polite kill ends a batch as Ctrl-C does."""
+    """A polite kill ends a batch as Ctrl-C does, and both do where a shell had interrupts ignored."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _summary(counts: Counts, index: Path, quiet: bool) -> None:
