@@ -203,3 +203,11 @@ def test_score_prints_and_writes_between_markers(world: fakes.World, tmp_path: P
     assert text.endswith("after\n")
     assert "#7 illegal high C1" in text.replace("\\", "")
     assert json.loads((tmp_path / "board.json").read_text())["misses"] == [7]
+
+
+def test_a_quiet_score_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "index.jsonl").write_text("")
+    (tmp_path / "labels.jsonl").write_text('{"pr": 7, "label": "illegal"}\n')
+    result = run("score", str(tmp_path / "index.jsonl"), str(tmp_path / "labels.jsonl"), "--quiet")
+    assert result.exit_code == 0
+    assert result.stdout == "0 false accusations, 0 misses, 1 without a report\n"

@@ -44,7 +44,12 @@ def score(
             raise Stop(
                 str(error), expected='one row for each pull request: {"pr": 1430, "label": "illegal"}'
             ) from None
-        if not quiet:
+        if quiet:
+            print(
+                f"{len(board.false_accusations)} false accusations, {len(board.misses)} misses, "
+                f"{len(board.not_audited)} without a report"
+            )
+        else:
             print_scoreboard(board, Console(highlight=False))
         if out is not None:
             write_whole(
