@@ -7,6 +7,7 @@ its own temporary folder and nothing of the parent's terminal, and ends itself w
 from __future__ import annotations
 
 import gc
+import glob
 import multiprocessing
 import os
 import shutil
@@ -97,6 +98,7 @@ class Process:
 
     def __init__(self, task: Task, report: Path, audit: AuditFunction, margin_seconds: float) -> None:
         self.task = task
+        self._report = report
         self.limit_seconds = task.settings.time_limit_seconds + margin_seconds
         self._scratch = Path(tempfile.mkdtemp(prefix="pgolf-batch-"))
         self._answer, other_end = multiprocessing.Pipe(duplex=False)
@@ -145,6 +147,8 @@ class Process:
         self._process.join()
         self._answer.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
+        for half in self._report.parent.glob(f".{glob.escape(self._report.name)}.*"):
+            half.unlink(missing_ok=True)  # killed while it wrote
 
     def _said(self) -> tuple[Status, str] | None:
         try:
