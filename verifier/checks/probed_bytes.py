@@ -18,7 +18,6 @@ from verifier.probe.record import Run
 AGREE = 2e-4
 """Relative. A printed pair of four digits fixes bytes to 3e-5; a repeated tail moves them by up to 1e-4."""
 
-
 OWN_TOKENIZER = re.compile(r"\.model$|\.vocab$|tokenizer[^/]*\.json$|[^/]*meta\.npz$|candidate[^/]*\.npz$")
 """Files that a script may build its own byte counts from."""
 
@@ -56,8 +55,7 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     head = record.headline_pass(base)
     if head is None or not head.val_bpb or (head.derived and not head.reconciled):
         return unverified("no pair of loss and BPB was printed")
-    implied = head.loss_nats / math.log(2) / head.val_bpb
-    true = _bytes_a_token(head, base)
+    implied, true = _implied(head, head.val_bpb), _bytes_a_token(head, base)
     gap = implied / true - 1.0
     facts: dict[str, Json] = {"label": head.label, "implied": implied, "recounted": true, "relative_gap": gap}
     text = f"{implied:.5f} bytes a token behind {head.label}; the recount gives {true:.5f} ({gap:+.3%})"
@@ -76,6 +74,11 @@ def probed_bytes(evidence: Evidence) -> Outcome:
     return replace(warned(text, **facts), where=where)
 
 
+def _implied(printed: Pass, val_bpb: float) -> float:
+    """Bytes a token that a printed pair was divided by."""
+    return printed.loss_nats / math.log(2) / val_bpb
+
+
 def _bytes_a_token(printed: Pass, run: Run) -> float:
     """True bytes a token over the positions that a number is the mean of, or over the whole stream."""
     if not printed.reconciled:
@@ -87,5 +90,4 @@ def _bytes_a_token(printed: Pass, run: Run) -> float:
 def _counts_right(printed: Pass, run: Run) -> bool:
     if not printed.val_bpb or not printed.reconciled:
         return False
-    implied = printed.loss_nats / math.log(2) / printed.val_bpb
-    return abs(implied / _bytes_a_token(printed, run) - 1.0) <= AGREE
+    return abs(_implied(printed, printed.val_bpb) / _bytes_a_token(printed, run) - 1.0) <= AGREE

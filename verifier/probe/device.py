@@ -21,11 +21,14 @@ _READ = (
     Path("/sys/module/nvidia_uvm"),
     Path("/usr/local/nvidia"),
 )
-
-
 _LIBRARIES = ("/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu/nvidia/current")
 _PROGRAMS = ("/usr/local/cuda/bin", str(Path(sys.executable).parent))
 """The driver's libraries and the compiler, where distributions and containers put them."""
+
+
+FLOAT32_SCORE = 2e-6
+"""Nats by which one score may be off because the script worked in float32 (seen: below 1e-6). A run in a coarser
+precision has a larger one (`Device.score_slack_nats`)."""
 
 
 class Device(StrEnum):
@@ -41,7 +44,7 @@ class Device(StrEnum):
         In float32 a score near 7 is off by less than 2e-6. In bfloat16 values between 4 and 8 are 2^-5 apart
         and between 8 and 16 2^-4, so one rounding is off by at most 2^-5.
         """
-        return 2e-6 if self is Device.CPU else 2.0**-5
+        return FLOAT32_SCORE if self is Device.CPU else 2.0**-5
 
     def expose(self) -> tuple[Path, ...]:
         """Host paths that a run on this device must see."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from verifier.intake.metric import metrics_of_line
+from verifier.probe.device import FLOAT32_SCORE
 from verifier.probe.passes import Pass
 from verifier.probe.record import Run
 from verifier.probe.stream import Stream
@@ -22,10 +23,6 @@ from verifier.probe.tapefile import Print, Tape
 
 THRESHOLD_BITS = 64.0
 """A false accusation has odds of at most 2^-64."""
-
-FLOAT32_SCORE = 2e-6
-"""Nats by which one score may be off because the script worked in float32 (seen: below 1e-6). A run in a coarser
-precision has a larger one (`Device.score_slack_nats`)."""
 
 
 @dataclass(frozen=True)

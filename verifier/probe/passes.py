@@ -156,8 +156,16 @@ def _explain(metric: Metric, segments: dict[Family, _Segment], tape: Tape) -> tu
         if count and abs(total / count - metric.val_loss) <= slack:
             for segment in group:
                 segment.matched = True
-            return tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
+            return _in_order(group)
     return ()
+
+
+def _in_order(group: Iterable[_Segment]) -> tuple[Score, ...]:
+    return tuple(sorted((score for segment in group for score in segment.scores), key=lambda s: s.number))
+
+
+def _bytes_of(scores: Iterable[Score], true_bytes: NDArray[np.int64]) -> float:
+    return sum(float(true_bytes[score.positions].sum()) for score in scores)
 
 
 def _aliases(scores: tuple[Score, ...], found: Iterable[Pass]) -> tuple[str, ...]:
@@ -196,9 +204,9 @@ def _of_bits(
     ratios = _byte_ratios(found, true_bytes)
     for group in _candidates(segments, tape):
         total = sum(s.total for s in group)
-        size = sum(float(true_bytes[score.positions].sum()) for s in group for score in s.scores)
+        scores = _in_order(group)
+        size = _bytes_of(scores, true_bytes)
         if size and any(abs(total / math.log(2) / (size * r) - bpb) <= slack + w * bpb for r, w in ratios):
-            scores = tuple(sorted((s for segment in group for s in segment.scores), key=lambda s: s.number))
             mean = total / sum(s.count for s in group)
             return _without_loss(line, metric, mean, scores, _aliases(scores, found))
     if headline is None or not same_label(metric.label, headline):
@@ -215,7 +223,7 @@ def _byte_ratios(found: Iterable[Pass], true_bytes: NDArray[np.int64]) -> list[t
     ratios = [(1.0, 0.0)]
     for each in found:
         if each.val_bpb and each.reconciled:
-            size = sum(float(true_bytes[score.positions].sum()) for score in each.scores)
+            size = _bytes_of(each.scores, true_bytes)
             bits = sum(float(score.values.sum()) for score in each.scores) / math.log(2)
             if size and abs(bits / size / each.val_bpb - 1.0) > SAME_RATIO:
                 ratios.append((bits / size / each.val_bpb, 0.5 * 10.0**-each.bpb_digits / each.val_bpb))

@@ -207,6 +207,16 @@ def _install_optimizers() -> None:
         stand_in(optimizer, __init__=init)
 
 
+def skip_compilation() -> None:
+    """Run what the script compiles as it is, and without the tensors of inference mode."""
+    stand_in(torch, compile=compile_nothing, inference_mode=no_inference_mode)
+    stand_in(
+        torch.compiler,
+        disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f),
+        cudagraph_mark_step_begin=lambda: None,
+    )
+
+
 def keep_all_attention() -> None:
     """Scripts that choose one kind of attention keep all kinds."""
     import torch.nn.attention as attention
@@ -224,18 +234,8 @@ def install() -> None:
     _install_loading()
     _install_optimizers()
     keep_all_attention()
-    stand_in(
-        torch,
-        device=_Device,
-        Generator=_make_generator(),
-        compile=compile_nothing,
-        inference_mode=no_inference_mode,
-    )
-    stand_in(
-        torch.compiler,
-        disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f),
-        cudagraph_mark_step_begin=lambda: None,
-    )
+    skip_compilation()
+    stand_in(torch, device=_Device, Generator=_make_generator())
 
 
 def _make_generator() -> type:

@@ -30,11 +30,6 @@ def install() -> None:
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
     warnings.filterwarnings("ignore", message=".*deterministic.*")
-    stand_in(torch, compile=devices.compile_nothing, inference_mode=devices.no_inference_mode)
-    stand_in(
-        torch.compiler,
-        disable=lambda fn=None, *_, **__: fn if fn is not None else (lambda f: f),
-        cudagraph_mark_step_begin=lambda: None,
-    )
+    devices.skip_compilation()
     devices.keep_all_attention()  # the one kind that a script asks for may not do the audit's small heads
     stand_in(torch.cuda, graph=lambda *_, **__: contextlib.nullcontext())

@@ -15,7 +15,6 @@ from torch import Tensor
 
 Places = TypeVar("Places", Tensor, np.ndarray)
 
-UNKNOWN = -1
 _POSITION = (1 << 31) - 1
 _PICKED = 1 << 31
 _LOW = _POSITION | _PICKED
