@@ -26,6 +26,8 @@ class Positions(NamedTuple):
     """Of all S keys; the queries stand at the last T."""
     mask: Tensor | None
     """As `visibility.visible` gives it."""
+    begins_BT: Tensor | None = None
+    """Where a document begins; None where documents do not count."""
 
 
 class KeyValues(NamedTuple):
