@@ -29,21 +29,21 @@ class GPTConfig:
     unet_skips: bool = True
     """Add the outputs of the first half of the layers to the inputs of the second half, last first."""
     value_residual: bool = False
-    """Add the first attention's values to every later one's through a learned gate (#569)."""
+    """Add the first attention's values to every later one's through a learned gate (#413, #569)."""
     value_embed_dim: int = 0
     """Width of a table of embeddings that is added to the values of `value_embed_layers`; 0 is none (#374)."""
     value_embed_layers: tuple[int, ...] = ()
     xsa_last_n: int = 0
     """The last layers whose heads drop what points along the position's own value (XSA, #265)."""
     gated_attention: bool = False
-    """A sigmoid gate per head, computed from the layer's input (#638)."""
+    """A sigmoid gate per head, computed from the layer's input (#413)."""
     smear_gate: bool = False
     """Mix the previous token's embedding into each (#65)."""
     bigram_vocab_size: int = 0
     """Rows of the hashed bigram table; 0 is none (#162)."""
     bigram_dim: int = 128
     engram_layers: tuple[int, ...] = ()
-    """Layers that read the hashed n-gram memory; none is no memory (Engram, arXiv:2601.07372)."""
+    """Layers that read the hashed n-gram memory; none is no memory (Engram, #1089)."""
     engram_orders: tuple[int, ...] = (2, 3)
     """Lengths of the n-grams, the current token included."""
     engram_heads: int = 2
@@ -61,7 +61,7 @@ class GPTConfig:
     parallel_from: int | None = None
     """From this layer on, attention and MLP read the same input (GPT-J's parallel residuals, #1412)."""
     mtp_heads: int = 0
-    """Heads that predict the tokens after the next one, in training only."""
+    """Heads that predict the tokens after the next one, in training only (#1430)."""
     mtp_loss_weight: float = 0.1
     document_mask: bool = False
     """Attend within the document only, and empty the memory of `ssm_layers` where one begins (#1530)."""

@@ -90,6 +90,7 @@ def test_streams_of_a_batch_do_not_see_each_other():
     assert torch.equal(before[[0, 2]], after[[0, 2]])
 
 
+@torch.no_grad()
 def test_carrying_compiles_as_one_graph():
     torch.compiler.reset()
     model, ids = random_model(small(**EVERYTHING)), random_ids(1, 12)
