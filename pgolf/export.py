@@ -6,6 +6,7 @@ the file alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -26,9 +27,11 @@ def export_model(
     train_seq_len: int,
     log: Log,
     scheme: Scheme = Scheme.INT8_ZLIB,
+    others: Iterable[Path] = (),
 ) -> SizeReport:
-    """Write the artifact and log its sizes. Call `.check()` on the result to enforce the cap."""
+    """Write the artifact and log its sizes, those of `others` included. `.check()` the result for the cap."""
     model_bytes = save_artifact(path, model, scheme, train_seq_len=train_seq_len)
+    model_bytes += sum(other.stat().st_size for other in others)
     report = SizeReport(code_bytes=code_bytes, model_bytes=model_bytes)
     fp32_bytes = 4 * model.num_parameters()
     log(f"Code size: {report.code_bytes} bytes")

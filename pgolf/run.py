@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,14 +126,18 @@ class Run:
             self.model, self.val_tokens, self.table, seq_len=seq_len, batch_windows=windows
         ).score
 
-    def export(self) -> None:
-        """Write the model's artifact and log its size; `ArtifactTooLarge` when it is over the cap."""
+    def export(self, others: Iterable[Path] = ()) -> None:
+        """Write the model's artifact and log its size; `ArtifactTooLarge` when it is over the cap.
+
+        `others` are more files that the evaluation opens; they count as part of the model.
+        """
         report = export_model(
             self.model,
             self.artifact,
             code_bytes=len(self.code.encode()),
             train_seq_len=self.settings.train.train_seq_len,
             log=self.log,
+            others=others,
         )
         report.check()
 
