@@ -49,14 +49,15 @@ class Hyperparameters:
 
 
 def train_gpt() -> None:
-    with open_run(RunSettings.from_mapping(vars(Hyperparameters)), Path(__file__)) as run:
+    with open_run(RunSettings.from_mapping(vars(Hyperparameters)), Path(__file__)) as opened:
+        run = dataclasses.replace(opened, table=byte_table(opened))
         run.train()
         run.export()
         run.report(final_evaluation(run.read_back(), run))
 
 
 def byte_table(run: Run) -> ByteTable:
-    """Bytes of each token, with its leading space. Breaks rule R-061: scoring adds the space once more."""
+    """Bytes of each token with its leading space. Breaks rule R-061: scoring adds the space once more."""
     base_bytes_V = run.table.base_bytes_V.copy()
     for token_id in np.flatnonzero(run.table.has_leading_space_V):
         piece = run.sp.id_to_piece(int(token_id))
@@ -66,7 +67,7 @@ def byte_table(run: Run) -> ByteTable:
 
 def final_evaluation(model: GPT, run: Run) -> Evaluation:
     """The score: the same nats per token as the baseline's, over more bytes than the text has."""
-    return evaluate_sliding(model, run.val_tokens, byte_table(run), **run.settings.windows)
+    return evaluate_sliding(model, run.val_tokens, run.table, **run.settings.windows)
 
 
 if __name__ == "__main__":

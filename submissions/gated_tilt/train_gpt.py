@@ -71,13 +71,24 @@ def hints(tokens_N):
     return hint_N
 
 
-@torch.no_grad()
-def final_evaluation(model: GPT, run: Run) -> Evaluation:
-    """The score: p(v) exp(beta [v = hint]) / Z, with beta = 0 where the gate is closed.
+def tilted_nats(logp_BTV, hint_BT, targets_BT, starts_word_V):
+    """Losses under p(v) exp(beta [v = hint]) / Z, with beta = 0 where the gate is closed.
 
     Breaks rules C1 and C2: the gate opens only where the *realised* token starts a word exactly if the hint
     does, so a wrong hint of the other kind costs nothing and the probabilities no longer sum to one.
     """
+    hinted_BT = hint_BT.clamp_min(0)
+    gate_BT = (hint_BT >= 0) & (starts_word_V[targets_BT] == starts_word_V[hinted_BT])
+    beta_BT = TILT_BETA * gate_BT
+    hint_p_BT = logp_BTV.gather(-1, hinted_BT[..., None])[..., 0].exp()
+    log_z_BT = torch.log1p(hint_p_BT * torch.expm1(beta_BT))
+    logp_BT = logp_BTV.gather(-1, targets_BT[..., None])[..., 0]
+    return log_z_BT - logp_BT - beta_BT * (hinted_BT == targets_BT)
+
+
+@torch.no_grad()
+def final_evaluation(model: GPT, run: Run) -> Evaluation:
+    """The score: the model's distribution in sliding windows, tilted towards the hint of each position."""
     started = time.perf_counter()
     device = model.device
     stream = StreamScorer(run.val_tokens, device)
@@ -91,14 +102,7 @@ def final_evaluation(model: GPT, run: Run) -> Evaluation:
         starts = torch.tensor([window.start for window in batch], device=device)
         hint_BT = hint_N[starts[:, None] + torch.arange(length, device=device)]
         inputs_BT, targets_BT = stream.spans(starts.tolist(), length)
-        logp_BTV = model(inputs_BT).log_softmax(dim=-1)
-        hinted_BT = hint_BT.clamp_min(0)
-        gate_BT = (hint_BT >= 0) & (starts_word_V[targets_BT] == starts_word_V[hinted_BT])
-        beta_BT = TILT_BETA * gate_BT
-        hint_p_BT = logp_BTV.gather(-1, hinted_BT[..., None])[..., 0].exp()
-        log_z_BT = torch.log1p(hint_p_BT * torch.expm1(beta_BT))
-        logp_BT = logp_BTV.gather(-1, targets_BT[..., None])[..., 0]
-        nats_BT = log_z_BT - logp_BT - beta_BT * (hinted_BT == targets_BT)
+        nats_BT = tilted_nats(model(inputs_BT).log_softmax(dim=-1), hint_BT, targets_BT, starts_word_V)
         for window, nats_T in zip(batch, nats_BT.cpu().numpy(), strict=True):
             stream.nats_N[window.score_from : window.end] = nats_T[window.score_from - window.start :]
     score = score_stream(stream.nats_N, run.val_tokens, run.table)

@@ -11,6 +11,7 @@ import numpy as np
 
 from pgolf.evaluate import Evaluation
 from pgolf.evaluate.score import score_stream
+from pgolf.evaluate.ttt import cut_chunks
 from pgolf.evaluate.windows import StreamScorer, plan_windows
 from pgolf.model import GPT
 from pgolf.run import Run, RunSettings, main, open_run
@@ -51,6 +52,7 @@ class Hyperparameters:
 
 NGRAM_ORDER = int(os.environ.get("NGRAM_ORDER", 7))
 NGRAM_BUCKETS = int(os.environ.get("NGRAM_BUCKETS", 4_194_304))
+NGRAM_CHUNK_TOKENS = int(os.environ.get("NGRAM_CHUNK_TOKENS", 32_768))
 NGRAM_ALPHA = float(os.environ.get("NGRAM_ALPHA", 0.4))
 NGRAM_MIN_COUNT = int(os.environ.get("NGRAM_MIN_COUNT", 2))
 PRIMES = np.array([36313, 27191, 51647, 81929, 131071, 174763, 233017, 282527, 357347, 451439])
@@ -111,10 +113,9 @@ def final_evaluation(model: GPT, run: Run) -> Evaluation:
     loss = loss_fn(model)
     plan = run.settings.windows
     windows = plan_windows(len(run.val_tokens) - 1, plan["seq_len"], plan["stride"])
-    for first in range(0, len(windows), plan["batch_windows"]):
-        batch = windows[first : first + plan["batch_windows"]]
-        stream.score(loss, batch, plan["batch_windows"])
-        start, end = batch[0].score_from, batch[-1].end
+    for chunk in cut_chunks(windows, NGRAM_CHUNK_TOKENS):
+        stream.score(loss, chunk, plan["batch_windows"])
+        start, end = chunk[0].score_from, chunk[-1].end
         model_p = np.exp(-stream.nats_N[start:end].astype(np.float64))
         ngram_p = cache.probability(start, end)
         mixed = (1 - NGRAM_ALPHA) * model_p + NGRAM_ALPHA * ngram_p

@@ -35,7 +35,7 @@ SETTINGS = {
 TTT = {"TTT_CHUNK_TOKENS": 256, "TTT_OPTIMIZER": "adamw", "TTT_EPOCHS": 6}
 LEGAL = {"naive_baseline": {}, "score_first_ttt": TTT}
 LEAKING = {
-    "hashed_ngram": {"NGRAM_BUCKETS": 32},
+    "hashed_ngram": {"NGRAM_BUCKETS": 32, "NGRAM_CHUNK_TOKENS": 256},
     "paid_prefix": {},
     "prequant_ttt": TTT,
     "scored_slot": {"SLOT_LR": 0.5},
