@@ -17,7 +17,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class Artifact:
 
 def pack_model(model: GPT, scheme: Scheme = Scheme.INT8_ZLIB, *, train_seq_len: int = 1024) -> bytes:
     """The artifact of a model, as bytes. Deterministic: the same weights give the same bytes."""
-    tensors = quantize_state(model.state_dict(), scheme.quantization)
+    tensors = quantize_state(model.artifact_state(), scheme.quantization)
     entries: list[dict[str, Any]] = []
     payload: list[bytes] = []
     for name, tensor in tensors.items():
@@ -96,7 +96,8 @@ def pack_model(model: GPT, scheme: Scheme = Scheme.INT8_ZLIB, *, train_seq_len: 
             kind = next(kind for kind, dtype in FLOAT_KINDS.items() if dtype == tensor.dtype)
             entries.append({"name": name, "shape": list(tensor.shape), "kind": kind})
             payload.append(_raw(tensor))
-    contents = {"model": model.config.to_json(), "train_seq_len": train_seq_len, "tensors": entries}
+    shape = replace(model.config, mtp_heads=0)  # as in the state: heads of training are not scored
+    contents = {"model": shape.to_json(), "train_seq_len": train_seq_len, "tensors": entries}
     header = json.dumps(contents, separators=(",", ":")).encode()
     body = struct.pack("<I", len(header)) + header + b"".join(payload)
     if scheme is Scheme.INT8_ZLIB:

@@ -1,6 +1,6 @@
 """Which optimizer trains which parameter, and how fast at which step.
 
-Matrices inside the blocks: Muon. Token embedding, untied head, vectors and control tensors: Adam, each with
+Matrices inside the blocks: Muon. Embedding tables, untied head, vectors and control tensors: Adam, each with
 its own rate. The rate falls linearly to zero over the last `warmdown_iters` steps; under a wallclock cap,
 over the time that so many steps take at the pace so far.
 """
@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgolf.model import CONTROL_TENSORS, GPT
+from pgolf.model import GPT, parameter_role
+from pgolf.model.parameters import Role
 from pgolf.muon import Muon
 
 
@@ -86,7 +87,7 @@ class OptimizerSet:
         matrices, scalars = split_parameters(model)
         embed_lr = config.tied_embed_lr if model.lm_head is None else config.embed_lr
         adam_groups: list[dict[str, Any]] = [
-            {"params": [model.tok_emb.weight], "lr": embed_lr},
+            {"params": of_role(model, "embedding"), "lr": embed_lr},
             {"params": scalars, "lr": config.scalar_lr},
         ]
         if model.lm_head is not None:
@@ -125,12 +126,10 @@ class OptimizerSet:
 
 
 def split_parameters(model: GPT) -> tuple[list[Tensor], list[Tensor]]:
-    """(matrices for Muon, vectors and control tensors for Adam); embedding and head are in neither."""
-    matrices: list[Tensor] = []
-    scalars: list[Tensor] = []
-    for name, parameter in model.named_parameters():
-        if name in ("tok_emb.weight", "lm_head.weight") or parameter.numel() == 0:
-            continue
-        is_control = parameter.ndim != 2 or any(control in name for control in CONTROL_TENSORS)
-        (scalars if is_control else matrices).append(parameter)
-    return matrices, scalars
+    """(matrices for Muon, vectors and control tensors for Adam); embeddings and head are in neither."""
+    return of_role(model, "matrix"), of_role(model, "control")
+
+
+def of_role(model: GPT, role: Role) -> list[Tensor]:
+    """The model's parameters of one role, but for empty ones."""
+    return [p for name, p in model.named_parameters() if p.numel() and parameter_role(name, p.ndim) == role]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgolf.model import CONTROL_TENSORS
+from pgolf.model import CONTROL_TENSORS, EMBEDDING_TABLES
 
 CLIP_QUANTILE = 0.9999984  # the contest's 99.99984 percentile: for short rows, a hair under the largest value
 KEEP_FLOAT_MAX_VALUES = 65_536  # the contest's: below this, scales cost more than they save
@@ -93,7 +93,7 @@ def quantize_state(
         elif tensor.ndim != 2 or tensor.numel() <= config.keep_float_max_values:
             quantized[name] = tensor.to(torch.float16)
         else:
-            bits = config.embedding_bits if name == "tok_emb.weight" else config.matrix_bits
+            bits = config.embedding_bits if name in EMBEDDING_TABLES else config.matrix_bits
             quantized[name] = quantize_rows(tensor, bits, config.clip_quantile)
     return quantized
 

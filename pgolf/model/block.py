@@ -1,0 +1,71 @@
+"""One layer: a mixer over positions and an MLP, on a residual stream that is first mixed with `x0`.
+
+Shapes: B sequences, T positions, D model width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pgolf.model.attention import CausalAttention, KeyValues, Positions
+from pgolf.model.config import GPTConfig
+from pgolf.model.linear import rms_norm
+from pgolf.model.mlp import MLP
+
+
+class BlockOutput(NamedTuple):
+    """The residual stream after a layer, and what else the layer leaves."""
+
+    x_BTD: Tensor
+    kept: KeyValues
+    """What later calls need of this one's positions."""
+    own_value_BKTE: Tensor
+
+
+class Block(nn.Module):
+    """Mixer and MLP, one after the other or side by side."""
+
+    def __init__(self, config: GPTConfig, layer: int) -> None:
+        super().__init__()
+        width = config.model_dim
+        self.attn = CausalAttention(config, layer)
+        self.mlp = MLP(config)
+        self.attn_scale = nn.Parameter(torch.ones(width))
+        self.mlp_scale = nn.Parameter(torch.ones(width))
+        self.resid_mix = nn.Parameter(torch.stack((torch.ones(width), torch.zeros(width))))
+        self.parallel = config.parallel_from is not None and layer >= config.parallel_from
+        self.input_scale = (layer + 1) ** -0.5 if config.ln_scale else 1.0
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        x0_BTD: Tensor,
+        positions: Positions,
+        *,
+        past: KeyValues | None = None,
+        value_embedding_BTC: Tensor | None = None,
+        first_value_BKTE: Tensor | None = None,
+    ) -> BlockOutput:
+        dtype = x_BTD.dtype
+        mix = self.resid_mix.to(dtype)
+        x_BTD = mix[0] * x_BTD + mix[1] * x0_BTD
+        read_BTD = self._norm(x_BTD)
+        attended = self.attn(
+            read_BTD,
+            positions,
+            past=past,
+            value_embedding_BTC=value_embedding_BTC,
+            first_value_BKTE=first_value_BKTE,
+        )
+        x_BTD = x_BTD + self.attn_scale.to(dtype) * attended.y_BTD
+        if not self.parallel:
+            read_BTD = self._norm(x_BTD)
+        x_BTD = x_BTD + self.mlp_scale.to(dtype) * self.mlp(read_BTD)
+        return BlockOutput(x_BTD, attended.kept, attended.own_value_BKTE)
+
+    def _norm(self, x_BTD: Tensor) -> Tensor:
+        normed = rms_norm(x_BTD)
+        return normed if self.input_scale == 1.0 else self.input_scale * normed

@@ -1,0 +1,30 @@
+"""The feed-forward half of a block.
+
+Shapes: B sequences, T positions, D model width.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pgolf.model.config import GPTConfig
+from pgolf.model.linear import Linear
+
+LEAKY_SLOPE = 0.5  # #493: a quarter of the square is kept below zero, so no unit's gradient dies
+
+
+class MLP(nn.Module):
+    """Two linear maps with a square between them: of a ReLU (modded-nanogpt) or of a leaky one (#493)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.leaky = config.mlp_activation == "leaky_relu2"
+        self.up = Linear(config.model_dim, config.mlp_mult * config.model_dim)
+        self.proj = Linear(config.mlp_mult * config.model_dim, config.model_dim, zero_init=True)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        hidden = self.up(x_BTD)
+        hidden = F.leaky_relu(hidden, LEAKY_SLOPE) if self.leaky else hidden.relu()
+        y_BTD: Tensor = self.proj(hidden.square())
+        return y_BTD

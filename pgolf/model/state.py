@@ -1,0 +1,25 @@
+"""What a model carries from one block of a stream to the next.
+
+Shapes: B sequences, C carried positions, D model width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+class ModelState(NamedTuple):
+    """All that the next block needs of the past; never changed in place.
+
+    Keys are carried before their positions turn them, so that positions are counted from the oldest carried
+    token in every block and never outgrow the window that the model was trained on.
+    """
+
+    ids_BC: Tensor
+    """The last tokens: for document starts and hashed n-grams."""
+    embedding_BD: Tensor
+    """The last token's embedding, for the smear gate."""
+    runs: tuple[Any, ...]
+    """Per run of a layer (a looped layer has several): `KeyValues` of C positions, or a mixer's own state."""
