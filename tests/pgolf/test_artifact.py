@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgolf.artifact import ArtifactError, Scheme, load_artifact, pack_model, save_artifact, unpack
+from pgolf.compress import dequantize_state, quantize_state
 from pgolf.model import GPT, GPTConfig
-from pgolf.quantize import dequantize_state, quantize_state
 from pgolf.size import ArtifactTooLarge, SizeReport, count_code
 
 
