@@ -1,0 +1,105 @@
+"""Every method: the batched driver and the one that has never seen a later token give the same losses."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgolf.evaluate import Stepwise, TTTConfig, evaluate
+from pgolf.evaluate.methods import METHODS, MethodConfig
+from pgolf.evaluate.slot import SLOTConfig
+from tests.pgolf.evaluate.fakes import BOS, TABLE, VOCAB, documents, random_model
+
+CONFIG = MethodConfig(
+    seq_len=16,
+    stride=8,
+    bos_id=BOS,
+    ttt=TTTConfig(chunk_tokens=40, epochs=2, lr=0.02, batch_seqs=2),
+    slot=SLOTConfig(steps=3, lr=0.05),
+)
+TOKENS = documents(321, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model()
+
+
+every_method = pytest.mark.parametrize("name", list(METHODS))
+
+
+def stepwise_nats(method, tokens):
+    predictor = Stepwise(method, len(tokens) - 1)
+    predictor.update(int(tokens[0]))
+    nats = []
+    for token in tokens[1:].tolist():
+        log_probs = predictor.log_probs()
+        assert float(log_probs.exp().sum()) == pytest.approx(1, abs=1e-9)
+        nats.append(-float(log_probs[token]))
+        predictor.update(token)
+    return np.array(nats)
+
+
+@every_method
+def test_both_drivers_give_the_same_losses(model, name):
+    method = METHODS[name](model, CONFIG)
+    fast = evaluate(method, TOKENS, TABLE, batch_windows=5)
+    assert fast.score.tokens == 320
+    np.testing.assert_allclose(fast.nats_N, stepwise_nats(method, TOKENS), atol=2e-4)
+
+
+@every_method
+@settings(max_examples=8, deadline=None)
+@given(
+    seq_len=st.integers(4, 24),
+    stride_share=st.floats(0, 1),
+    batch=st.integers(1, 9),
+    flip_from=st.integers(1, 99),
+    seed=st.integers(0, 9),
+)
+def test_no_later_token_moves_an_earlier_score(model, name, seq_len, stride_share, batch, flip_from, seed):
+    stride = max(1, round(stride_share * seq_len))
+    method = METHODS[name](model, CONFIG.at(seq_len, stride))
+    tokens = documents(100, seed)
+    flipped = tokens.copy()
+    flipped[flip_from:] = documents(100, seed + 100)[flip_from:]
+    before = evaluate(method, tokens, TABLE, batch_windows=batch).nats_N
+    after = evaluate(method, flipped, TABLE, batch_windows=batch).nats_N
+    assert np.isfinite(before).all()
+    if method.name in MOVED_BY_ROUNDING:
+        np.testing.assert_allclose(before[: flip_from - 1], after[: flip_from - 1], atol=1e-4)
+    else:
+        assert np.array_equal(before[: flip_from - 1], after[: flip_from - 1])
+
+
+# A document's end changes which rows share a batch, and with it the shape of a matrix product.
+MOVED_BY_ROUNDING = {"doc-lora"}
+
+
+@every_method
+def test_the_batch_size_does_not_change_a_score(model, name):
+    method = METHODS[name](model, CONFIG)
+    one = evaluate(method, TOKENS, TABLE, batch_windows=1).nats_N
+    many = evaluate(method, TOKENS, TABLE, batch_windows=64).nats_N
+    np.testing.assert_allclose(one, many, atol=2e-4)
+
+
+@every_method
+def test_a_run_is_repeatable_and_leaves_the_model_alone(model, name):
+    weights = [parameter.clone() for parameter in model.parameters()]
+    method = METHODS[name](model, CONFIG)
+    first = evaluate(method, TOKENS, TABLE).nats_N
+    assert np.array_equal(first, evaluate(method, TOKENS, TABLE).nats_N)
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+
+
+def test_a_predictor_says_when_there_is_nothing_to_predict(model):
+    predictor = Stepwise(METHODS["plain"](model, CONFIG), 1)
+    with pytest.raises(ValueError, match="0 tokens so far of a stream of 2"):
+        predictor.log_probs()
+    predictor.update(1)
+    assert predictor.log_probs().shape == (VOCAB,)
+    predictor.update(2)
+    with pytest.raises(ValueError, match="2 tokens so far of a stream of 2"):
+        predictor.log_probs()
