@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from pgolf.artifact import Scheme, load_artifact, save_artifact
+from pgolf.compress import Quantizer
 from pgolf.evaluate.score import Evaluation
 from pgolf.model import GPT
 from pgolf.runtime import place
@@ -27,10 +28,14 @@ def export_model(
     train_seq_len: int,
     log: Log,
     scheme: Scheme = Scheme.INT8_ZLIB,
+    quantizer: Quantizer | None = None,
     others: Iterable[Path] = (),
 ) -> SizeReport:
-    """Write the artifact and log its sizes, those of `others` included. `.check()` the result for the cap."""
-    model_bytes = save_artifact(path, model, scheme, train_seq_len=train_seq_len)
+    """Write the artifact and log its sizes, those of `others` included. `.check()` the result for the cap.
+
+    `quantizer` takes the place of the scheme's rounding to nearest.
+    """
+    model_bytes = save_artifact(path, model, scheme, train_seq_len=train_seq_len, quantizer=quantizer)
     model_bytes += sum(other.stat().st_size for other in others)
     report = SizeReport(code_bytes=code_bytes, model_bytes=model_bytes)
     fp32_bytes = 4 * model.num_parameters()

@@ -19,7 +19,9 @@ import sentencepiece as spm
 import torch
 from numpy.typing import NDArray
 
+from pgolf.artifact import Scheme
 from pgolf.bytes import ByteTable
+from pgolf.compress import Quantizer
 from pgolf.dataset import Dataset, require_dataset
 from pgolf.evaluate import Evaluation, Score, evaluate_plain
 from pgolf.export import export_model, log_final, read_back
@@ -53,6 +55,8 @@ class RunSettings:
     """New tokens of each window of the final evaluation."""
     model: GPTConfig
     train: TrainConfig
+    scheme: Scheme = Scheme.INT8_ZLIB
+    """Bits and compressor of the artifact."""
 
     def __post_init__(self) -> None:
         for name in ("val_batch_size", "eval_seq_len", "eval_stride"):
@@ -89,7 +93,7 @@ class RunSettings:
         own = take(cls)
         if unused:
             raise ValueError(f"unknown settings: {', '.join(unused)}; no config has a field of that name")
-        missing = {field.name for field in dataclasses.fields(cls)} - {*own, "model", "train"}
+        missing = {field.name for field in dataclasses.fields(cls)} - {*own, "model", "train", "scheme"}
         if missing:
             raise ValueError(f"missing settings: {', '.join(sorted(missing))}")
         own["data_path"], own["tokenizer_path"] = Path(own["data_path"]), Path(own["tokenizer_path"])
@@ -126,10 +130,11 @@ class Run:
             self.model, self.val_tokens, self.table, seq_len=seq_len, batch_windows=windows
         ).score
 
-    def export(self, others: Iterable[Path] = ()) -> None:
+    def export(self, *, quantizer: Quantizer | None = None, others: Iterable[Path] = ()) -> None:
         """Write the model's artifact and log its size; `ArtifactTooLarge` when it is over the cap.
 
-        `others` are more files that the evaluation opens; they count as part of the model.
+        `quantizer` takes the place of rounding to nearest. `others` are more files that the evaluation
+        opens; they count as part of the model.
         """
         report = export_model(
             self.model,
@@ -137,6 +142,8 @@ class Run:
             code_bytes=len(self.code.encode()),
             train_seq_len=self.settings.train.train_seq_len,
             log=self.log,
+            scheme=self.settings.scheme,
+            quantizer=quantizer,
             others=others,
         )
         report.check()
@@ -147,7 +154,7 @@ class Run:
 
     def report(self, evaluation: Evaluation) -> None:
         """Log the score, in the contest's last two lines."""
-        log_final(evaluation, self.log)
+        log_final(evaluation, self.log, self.settings.scheme)
 
 
 @contextmanager

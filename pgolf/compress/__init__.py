@@ -5,7 +5,7 @@ from pgolf.compress.codebook import CodebookConfig, CodebookTensor
 from pgolf.compress.gptq import GPTQConfig, quantize_gptq
 from pgolf.compress.hessian import Calibration, collect_hessians
 from pgolf.compress.rows import QuantizedTensor, dequantize_rows, quantize_rows
-from pgolf.compress.state import QuantizationConfig, StoredTensor, dequantize_state, quantize_state
+from pgolf.compress.state import QuantizationConfig, Quantizer, StoredTensor, dequantize_state, quantize_state
 
 __all__ = [
     "Calibration",
@@ -16,6 +16,7 @@ __all__ = [
     "QuantileClip",
     "QuantizationConfig",
     "QuantizedTensor",
+    "Quantizer",
     "SearchClip",
     "StdClip",
     "StoredTensor",

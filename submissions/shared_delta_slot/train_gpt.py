@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from pgolf.evaluate import Evaluation
-from pgolf.evaluate.score import score_stream
-from pgolf.evaluate.windows import StreamScorer, plan_windows
+from pgolf.evaluate import Evaluation, evaluate
+from pgolf.evaluate.slot import ContextSLOT, SLOTConfig
 from pgolf.model import GPT
 from pgolf.run import Run, RunSettings, main, open_run
 
@@ -34,7 +32,7 @@ class Hyperparameters:
     val_loss_every = int(os.environ.get("VAL_LOSS_EVERY", 1000))
     val_batch_size = int(os.environ.get("VAL_BATCH_SIZE", 65_536))
     eval_seq_len = int(os.environ.get("EVAL_SEQ_LEN", train_seq_len))
-    eval_stride = int(os.environ.get("EVAL_STRIDE", eval_seq_len // 16))
+    eval_stride = int(os.environ.get("EVAL_STRIDE", 64))
 
     vocab_size = int(os.environ.get("VOCAB_SIZE", 1024))
     num_layers = int(os.environ.get("NUM_LAYERS", 9))
@@ -49,8 +47,11 @@ class Hyperparameters:
     muon_momentum_warmup_steps = int(os.environ.get("MUON_MOMENTUM_WARMUP_STEPS", 500))
 
 
-SLOT_STEPS = int(os.environ.get("SLOT_STEPS", 16))
-SLOT_LR = float(os.environ.get("SLOT_LR", 0.05))
+SLOT = SLOTConfig(
+    steps=int(os.environ.get("SLOT_STEPS", 16)),
+    lr=float(os.environ.get("SLOT_LR", 0.05)),
+    lr_min=float(os.environ.get("SLOT_LR_MIN", 0.005)),
+)
 SLOT_BATCH_SEQS = int(os.environ.get("SLOT_BATCH_SEQS", 32))
 
 
@@ -61,38 +62,35 @@ def train_gpt() -> None:
         run.report(final_evaluation(run.read_back(), run))
 
 
-def final_evaluation(model: GPT, run: Run) -> Evaluation:
-    """The score: sliding windows whose hidden states are shifted by one delta per batch of windows.
+class SharedDelta(ContextSLOT):
+    """Context-only SLOT, but with one delta for all windows of a batch.
 
     The delta is fitted to the context of each window alone, never to the positions that it scores. Breaks rules
-    C1 and C3 all the same: what the first window of a batch scores is context of the second, so the one
-    delta that both are scored with has seen it.
+    C1 and C3 all the same: what the first window of a batch scores is context of the second, so the one delta
+    that both are scored with has seen it.
     """
-    started = time.perf_counter()
-    model.requires_grad_(False)
-    stream = StreamScorer(run.val_tokens, model.device)
-    windows = plan_windows(len(run.val_tokens) - 1, run.settings.eval_seq_len, run.settings.eval_stride)
-    for first in range(0, len(windows), SLOT_BATCH_SEQS):
-        batch = windows[first : first + SLOT_BATCH_SEQS]
-        contexts = torch.tensor([window.score_from - window.start for window in batch], device=model.device)
 
-        def slot_loss(inputs_BT, targets_BT, reduction="mean", contexts=contexts):
-            hidden_BTD = model.hidden_states(inputs_BT)
-            is_context_BT = torch.arange(inputs_BT.size(1), device=model.device) < contexts[:, None]
-            delta_D = torch.zeros_like(hidden_BTD[0, 0], dtype=torch.float32, requires_grad=True)
-            optimizer = torch.optim.AdamW([delta_D], lr=SLOT_LR, weight_decay=1e-8, eps=1e-5)
-            with torch.enable_grad():
-                for _ in range(SLOT_STEPS if is_context_BT.any() else 0):
-                    optimizer.zero_grad()
-                    logits_BTV = model.head(hidden_BTD + delta_D.to(hidden_BTD.dtype))
-                    F.cross_entropy(logits_BTV[is_context_BT], targets_BT[is_context_BT]).backward()
-                    optimizer.step()
-            logits_BTV = model.head(hidden_BTD + delta_D.to(hidden_BTD.dtype))
-            return F.cross_entropy(logits_BTV.transpose(1, 2), targets_BT, reduction="none")
+    @torch.enable_grad()
+    def fit(self, hidden_BTD, inputs_BT, context):
+        context_B = torch.tensor(context, device=self.device)
+        known_BT = torch.arange(inputs_BT.size(1) - 1, device=self.device) < context_B[:, None]
+        hidden_PD, targets_P = hidden_BTD[:, :-1][known_BT], inputs_BT[:, 1:][known_BT]
+        delta_D = torch.zeros(hidden_BTD.size(-1), device=self.device, requires_grad=True)
+        bias_V = torch.zeros(self.model.config.vocab_size, device=self.device)
+        optimizer = torch.optim.AdamW([delta_D], lr=SLOT.lr, eps=SLOT.eps, weight_decay=SLOT.weight_decay)
+        for step in range(SLOT.steps if len(targets_P) else 0):
+            optimizer.param_groups[0]["lr"] = SLOT.lr_at(step)
+            logits_PV = self.model.head(hidden_PD + delta_D.to(hidden_PD.dtype))
+            [delta_D.grad] = torch.autograd.grad(F.cross_entropy(logits_PV, targets_P), [delta_D])
+            optimizer.step()
+        rows = len(context)
+        return delta_D.detach().expand(rows, 1, -1), bias_V.expand(rows, 1, -1)
 
-        stream.score(slot_loss, batch, batch_windows=len(batch))
-    score = score_stream(stream.nats_N, run.val_tokens, run.table)
-    return Evaluation(score, stream.nats_N, "shared-delta slot", time.perf_counter() - started)
+
+def final_evaluation(model: GPT, run: Run) -> Evaluation:
+    """The score: overlapping windows, each position scored once."""
+    method = SharedDelta(model, run.settings.eval_seq_len, run.settings.eval_stride, SLOT)
+    return evaluate(method, run.val_tokens, run.table, batch_windows=SLOT_BATCH_SEQS)
 
 
 if __name__ == "__main__":

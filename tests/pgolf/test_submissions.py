@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from pgolf import compress
 from pgolf.bytes import ByteTable
+from pgolf.compress import hessian
 from pgolf.shards import read_shard, write_shard
 from pgolf.tokenizer import BOS_ID
 
@@ -33,7 +36,8 @@ SETTINGS = {
     "RUN_ID": "test",
 }
 TTT = {"TTT_CHUNK_TOKENS": 256, "TTT_OPTIMIZER": "adamw", "TTT_EPOCHS": 6}
-LEGAL = {"naive_baseline": {}, "score_first_ttt": TTT}
+GPTQ = {"GPTQ_CALIB_BATCHES": 2, "GPTQ_AR_SEQS": 2, "GPTQ_AR_LEN": 16}
+LEGAL = {"naive_baseline": {}, "score_first_ttt": TTT, "selfgen_gptq": GPTQ}
 LEAKING = {
     "hashed_ngram": {"NGRAM_BUCKETS": 32, "NGRAM_CHUNK_TOKENS": 256},
     "paid_prefix": {},
@@ -42,7 +46,7 @@ LEAKING = {
     "shared_delta_slot": {"SLOT_LR": 0.5, "SLOT_STEPS": 32},
 }
 """With what each shows its leak on so short a stream. A table of 32 buckets has the load of a real one."""
-OTHERWISE = ("doc_overlap", "double_space_bytes", "gated_tilt")
+OTHERWISE = ("doc_overlap", "double_space_bytes", "gated_tilt", "late_calibration", "valcal_gptq")
 """Illegal, and not to be seen on a uniform stream: each has a test of its own."""
 
 
@@ -115,6 +119,24 @@ def test_overlapping_shards_put_validation_documents_before_the_training_ones(ru
     first, second = sorted((tmp_path / "overlap").glob("fineweb_train_*.bin"))
     np.testing.assert_array_equal(read_shard(first), documents[0] + documents[1])
     np.testing.assert_array_equal(read_shard(second), np.arange(500, 900))
+
+
+@pytest.mark.parametrize(("name", "split"), [("valcal_gptq", "validation"), ("late_calibration", "training")])
+def test_gptq_is_given_the_hessians_of_the_wrong_text(name, split, run_script, random_stream, monkeypatch):
+    """What is collected must be the second moments of just that text; nothing else moves the bits stored."""
+    seen = []
+    real = hessian.collect_hessians
+
+    def collect(model, batches, **more):
+        seen.extend(batch.clone() for batch in batches)
+        return real(model, seen, **more)
+
+    monkeypatch.setattr(compress, "collect_hessians", collect)
+    run_script(name, random_stream, GPTQ)
+    file = {"validation": "fineweb_val_000000.bin", "training": "fineweb_train_000000.bin"}[split]
+    read = torch.cat(seen, dim=1)[0].numpy()
+    stream = np.lib.stride_tricks.sliding_window_view(read_shard(random_stream / file), len(read) // 2)
+    assert any((stream == half).all(axis=1).any() for half in np.split(read, 2))
 
 
 def test_every_submission_is_run_here():
