@@ -43,7 +43,7 @@ LEAKING = {
     "paid_prefix": {},
     "prequant_ttt": TTT,
     "scored_slot": {"SLOT_LR": 0.5},
-    "shared_delta_slot": {"SLOT_LR": 0.5, "SLOT_STEPS": 32},
+    "shared_delta_slot": {"SLOT_LR": 0.5, "SLOT_BATCH_SEQS": 4},
 }
 """With what each shows its leak on so short a stream. A table of 32 buckets has the load of a real one."""
 OTHERWISE = ("doc_overlap", "double_space_bytes", "gated_tilt", "late_calibration", "valcal_gptq")
