@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgolf.evaluate import Stepwise, TTTConfig, evaluate
+from pgolf.evaluate.bias import BiasConfig
 from pgolf.evaluate.methods import METHODS, MethodConfig
+from pgolf.evaluate.ngram import NgramConfig
 from pgolf.evaluate.slot import SLOTConfig
+from pgolf.evaluate.tilt import TiltConfig
 from tests.pgolf.evaluate.fakes import BOS, TABLE, VOCAB, documents, random_model
 
 CONFIG = MethodConfig(
@@ -17,6 +20,9 @@ CONFIG = MethodConfig(
     bos_id=BOS,
     ttt=TTTConfig(chunk_tokens=40, epochs=2, lr=0.02, batch_seqs=2),
     slot=SLOTConfig(steps=3, lr=0.05),
+    ngram=NgramConfig(max_order=8, buckets=64),
+    tilt=TiltConfig(min_order=3, max_order=7, buckets=128),
+    bias=BiasConfig(chunk_tokens=30),
 )
 TOKENS = documents(321, seed=3)
 
