@@ -64,12 +64,16 @@ class RunSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     @property
+    def eval_batch_windows(self) -> int:
+        return max(1, self.val_batch_size // self.eval_seq_len)
+
+    @property
     def windows(self) -> dict[str, int]:
-        """How the final evaluation cuts the stream: the keyword arguments of `pgolf.evaluate`'s functions."""
+        """How the final evaluation cuts the stream: keyword arguments of `evaluate_sliding` and its like."""
         return {
             "seq_len": self.eval_seq_len,
             "stride": self.eval_stride,
-            "batch_windows": max(1, self.val_batch_size // self.eval_seq_len),
+            "batch_windows": self.eval_batch_windows,
         }
 
     @classmethod

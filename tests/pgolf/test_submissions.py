@@ -37,12 +37,22 @@ SETTINGS = {
 }
 TTT = {"TTT_CHUNK_TOKENS": 256, "TTT_OPTIMIZER": "adamw", "TTT_EPOCHS": 6}
 GPTQ = {"GPTQ_CALIB_BATCHES": 2, "GPTQ_AR_SEQS": 2, "GPTQ_AR_LEN": 16}
-LEGAL = {"naive_baseline": {}, "score_first_ttt": TTT, "selfgen_gptq": GPTQ}
+TILT = {"TILT_MIN_ORDER": 2, "TILT_THRESHOLD": 0.0}
+BIG = {"MTP_NUM_HEADS": 1, "BIGRAM_VOCAB_SIZE": 64, "BIGRAM_DIM": 8, "VE_DIM": 8, "GPTQ_CALIB_SEQS": 2}
+LEGAL = {
+    "legal_twin": {**BIG, **TTT, "NGRAM_ORDER": 5},
+    "naive_baseline": {},
+    "ngram_tilt": TILT,
+    "score_first_ttt": TTT,
+    "selfgen_gptq": GPTQ,
+}
 LEAKING = {
     "hashed_ngram": {"NGRAM_BUCKETS": 32, "NGRAM_CHUNK_TOKENS": 256},
     "paid_prefix": {},
+    "persample_slot_ngram22_ttt": {**BIG, **TTT, "NGRAM_ORDER": 5, "NGRAM_MIN_TOKENS": 200},
     "prequant_ttt": TTT,
     "scored_slot": {"SLOT_LR": 0.5},
+    "two_pass_ngram": {},
     "shared_delta_slot": {"SLOT_LR": 0.5, "SLOT_BATCH_SEQS": 4},
 }
 """With what each shows its leak on so short a stream. A table of 32 buckets has the load of a real one."""
