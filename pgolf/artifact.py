@@ -98,6 +98,16 @@ class Artifact:
         return model
 
 
+def model_state(model: GPT) -> dict[str, Tensor]:
+    """What of a model goes into its artifact."""
+    return model.artifact_state()
+
+
+def scored_config(model: GPT) -> GPTConfig:
+    """The shape of what goes into the artifact: heads of training are not scored."""
+    return replace(model.config, mtp_heads=0)
+
+
 def pack(artifact: Artifact, codec: Codec) -> bytes:
     """The bytes of an artifact. Deterministic: the same tensors give the same bytes."""
     entries, payload = write_tensors(artifact.tensors)
@@ -120,8 +130,7 @@ def pack_model(
 ) -> bytes:
     """The artifact of a model, as bytes; `quantizer` in place of the scheme's rounding to nearest."""
     quantize = scheme.quantize if quantizer is None else quantizer
-    shape = replace(model.config, mtp_heads=0)  # as in the state: heads of training are not scored
-    return pack(Artifact(shape, quantize(model.artifact_state()), train_seq_len), scheme.codec)
+    return pack(Artifact(scored_config(model), quantize(model_state(model)), train_seq_len), scheme.codec)
 
 
 def unpack(data: bytes) -> Artifact:

@@ -135,12 +135,13 @@ def assign(pieces_NW: Tensor, weights_NW: Tensor, centers_EW: Tensor) -> tuple[T
 
 
 def _means(pieces_NW: Tensor, weights_NW: Tensor, labels_N: Tensor, centers_EW: Tensor) -> Tensor:
+    entries_E1 = torch.arange(len(centers_EW), device=centers_EW.device)[:, None]
     sums_EW, mass_EW = torch.zeros_like(centers_EW), torch.zeros_like(centers_EW)
     for piece, weight, label in zip(
         *(torch.split(tensor, CHUNK_PIECES) for tensor in (pieces_NW, weights_NW, labels_N)), strict=True
     ):
         # A product with the one-hot labels: scattered additions have no fixed order on a GPU.
-        member_EN = torch.nn.functional.one_hot(label, len(centers_EW)).to(piece.dtype).T
+        member_EN = (label == entries_E1).to(piece.dtype)
         sums_EW += member_EN @ (weight * piece)
         mass_EW += member_EN @ weight
     return torch.where(mass_EW > 0, sums_EW / mass_EW.clamp_min(1e-30), centers_EW)

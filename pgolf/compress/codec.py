@@ -16,7 +16,14 @@ import zstandard
 
 # Bytes of rounded weights are nearly independent: a literal's place and the byte before it tell nothing.
 LZMA_FILTERS: list[dict[str, Any]] = [
-    {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 0, "pb": 0}
+    {
+        "id": lzma.FILTER_LZMA2,
+        "preset": 9 | lzma.PRESET_EXTREME,
+        "dict_size": 1 << 24,
+        "lc": 0,
+        "lp": 0,
+        "pb": 0,
+    }
 ]
 BROTLI_WINDOW_BITS = 24  # the largest that every brotli reads: 16 MB, the whole artifact
 
@@ -53,7 +60,7 @@ class Codec:
 def _inflate_zlib(data: bytes, size_bytes: int) -> bytes:
     stream = zlib.decompressobj()
     body = stream.decompress(data, size_bytes + 1)
-    _require_no_rest(stream.unused_data)
+    _require_end(stream.eof or len(body) != size_bytes, stream.unused_data)
     return body
 
 
@@ -66,7 +73,7 @@ def _inflate_zstd(data: bytes, size_bytes: int) -> bytes:
 def _inflate_lzma(data: bytes, size_bytes: int) -> bytes:
     stream = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=LZMA_FILTERS)
     body = stream.decompress(data, size_bytes + 1)
-    _require_no_rest(stream.unused_data)
+    _require_end(stream.eof or len(body) != size_bytes, stream.unused_data)
     return body
 
 
@@ -78,10 +85,13 @@ def _inflate_brotli(data: bytes, size_bytes: int) -> bytes:
         if not more:
             break
         body += more
+    _require_end(stream.is_finished() or len(body) != size_bytes, b"")
     return body
 
 
-def _require_no_rest(rest: bytes) -> None:
+def _require_end(ended: bool, rest: bytes) -> None:
+    if not ended:
+        raise CodecError("the compressed data ends early")
     if rest:
         raise CodecError(f"{len(rest):,} bytes after the end of the compressed data")
 

@@ -54,7 +54,7 @@ def test_a_matrix_goes_through_gptq_exactly_when_it_has_a_hessian(state):
 
 def test_a_codebook_takes_the_place_of_integers(state):
     config = QuantizationConfig(
-        matrix_codebook=CodebookConfig(width=4, iterations=2), keep_float_max_values=20_000
+        matrix_codebook=CodebookConfig(width=4, entries=8, iterations=1), keep_float_max_values=20_000
     )
     quantized = quantize_state(state, config)
     assert isinstance(quantized["blocks.0.mlp.up.weight"], CodebookTensor)
