@@ -26,6 +26,8 @@ class Positions(NamedTuple):
     """Of all S keys; the queries stand at the last T."""
     mask: Tensor | None
     """As `visibility.visible` gives it."""
+    begins_BT: Tensor | None = None
+    """Where a document begins; None where documents do not count."""
 
 
 class KeyValues(NamedTuple):
@@ -80,7 +82,7 @@ class CausalAttention(nn.Module):
         """Mix `x` with its past.
 
         `value_embedding_BTC` (C = K x E) is added to the values (#374), then the first layer's values through
-        a gate (#569, after arXiv:2410.17897).
+        a gate (#413, in #569's form, after arXiv:2410.17897).
         """
         q_BHTE = rms_norm(self._heads(self.query(x_BTD), self.num_heads))
         k_BKSE = rms_norm(self._heads(self.key(x_BTD), self.num_kv_heads))
@@ -133,7 +135,7 @@ def exclude(y_BHTE: Tensor, own_value_BKTE: Tensor) -> Tensor:
 
 
 class HeadGate(nn.Module):
-    """A sigmoid gate per head and position, read off the layer's input (#638, after arXiv:2505.06708)."""
+    """A sigmoid gate per head and position, read off the layer's input (#413, after arXiv:2505.06708)."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()

@@ -14,15 +14,17 @@ from pgolf.model.attention import CausalAttention, KeyValues, Positions
 from pgolf.model.config import GPTConfig
 from pgolf.model.linear import rms_norm
 from pgolf.model.mlp import MLP
+from pgolf.model.state_space import MixerState, StateSpaceMixer
 
 
 class BlockOutput(NamedTuple):
     """The residual stream after a layer, and what else the layer leaves."""
 
     x_BTD: Tensor
-    kept: KeyValues
+    kept: KeyValues | MixerState
     """What later calls need of this one's positions."""
-    own_value_BKTE: Tensor
+    own_value_BKTE: Tensor | None
+    """As `Attended` has it; None where the mixer is no attention."""
 
 
 class Block(nn.Module):
@@ -31,7 +33,11 @@ class Block(nn.Module):
     def __init__(self, config: GPTConfig, layer: int) -> None:
         super().__init__()
         width = config.model_dim
-        self.attn = CausalAttention(config, layer)
+        self.attn: CausalAttention | StateSpaceMixer
+        if layer in config.ssm_layers:
+            self.attn = StateSpaceMixer(width, config.num_heads)
+        else:
+            self.attn = CausalAttention(config, layer)
         self.mlp = MLP(config)
         self.attn_scale = nn.Parameter(torch.ones(width))
         self.mlp_scale = nn.Parameter(torch.ones(width))
@@ -45,7 +51,7 @@ class Block(nn.Module):
         x0_BTD: Tensor,
         positions: Positions,
         *,
-        past: KeyValues | None = None,
+        past: KeyValues | MixerState | None = None,
         value_embedding_BTC: Tensor | None = None,
         first_value_BKTE: Tensor | None = None,
     ) -> BlockOutput:
@@ -53,18 +59,23 @@ class Block(nn.Module):
         mix = self.resid_mix.to(dtype)
         x_BTD = mix[0] * x_BTD + mix[1] * x0_BTD
         read_BTD = self._norm(x_BTD)
-        attended = self.attn(
-            read_BTD,
-            positions,
-            past=past,
-            value_embedding_BTC=value_embedding_BTC,
-            first_value_BKTE=first_value_BKTE,
-        )
-        x_BTD = x_BTD + self.attn_scale.to(dtype) * attended.y_BTD
+        kept: KeyValues | MixerState
+        own_value_BKTE: Tensor | None = None
+        if isinstance(self.attn, StateSpaceMixer):
+            y_BTD, kept = self.attn(read_BTD, past, positions.begins_BT)
+        else:
+            y_BTD, kept, own_value_BKTE = self.attn(
+                read_BTD,
+                positions,
+                past=past,
+                value_embedding_BTC=value_embedding_BTC,
+                first_value_BKTE=first_value_BKTE,
+            )
+        x_BTD = x_BTD + self.attn_scale.to(dtype) * y_BTD
         if not self.parallel:
             read_BTD = self._norm(x_BTD)
         x_BTD = x_BTD + self.mlp_scale.to(dtype) * self.mlp(read_BTD)
-        return BlockOutput(x_BTD, attended.kept, attended.own_value_BKTE)
+        return BlockOutput(x_BTD, kept, own_value_BKTE)
 
     def _norm(self, x_BTD: Tensor) -> Tensor:
         normed = rms_norm(x_BTD)

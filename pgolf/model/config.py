@@ -29,21 +29,21 @@ class GPTConfig:
     unet_skips: bool = True
     """Add the outputs of the first half of the layers to the inputs of the second half, last first."""
     value_residual: bool = False
-    """Add the first attention's values to every later one's through a learned gate (#569)."""
+    """Add the first attention's values to every later one's through a learned gate (#413, #569)."""
     value_embed_dim: int = 0
     """Width of a table of embeddings that is added to the values of `value_embed_layers`; 0 is none (#374)."""
     value_embed_layers: tuple[int, ...] = ()
     xsa_last_n: int = 0
     """The last layers whose heads drop what points along the position's own value (XSA, #265)."""
     gated_attention: bool = False
-    """A sigmoid gate per head, computed from the layer's input (#638)."""
+    """A sigmoid gate per head, computed from the layer's input (#413)."""
     smear_gate: bool = False
     """Mix the previous token's embedding into each (#65)."""
     bigram_vocab_size: int = 0
     """Rows of the hashed bigram table; 0 is none (#162)."""
     bigram_dim: int = 128
     engram_layers: tuple[int, ...] = ()
-    """Layers that read the hashed n-gram memory; none is no memory (Engram, arXiv:2601.07372)."""
+    """Layers that read the hashed n-gram memory; none is no memory (Engram, #1089)."""
     engram_orders: tuple[int, ...] = (2, 3)
     """Lengths of the n-grams, the current token included."""
     engram_heads: int = 2
@@ -61,14 +61,14 @@ class GPTConfig:
     parallel_from: int | None = None
     """From this layer on, attention and MLP read the same input (GPT-J's parallel residuals, #1412)."""
     mtp_heads: int = 0
-    """Heads that predict the tokens after the next one, in training only."""
+    """Heads that predict the tokens after the next one, in training only (#1430)."""
     mtp_loss_weight: float = 0.1
     document_mask: bool = False
-    """Attend within the document only (#1530)."""
+    """Attend within the document only, and empty the memory of `ssm_layers` where one begins (#1530)."""
     bos_id: int = 1
     """The token that begins a document: nothing mixes tokens or attends across it where documents count."""
     ssm_layers: tuple[int, ...] = ()
-    """Layers whose mixer is a recurrent state space instead of attention."""
+    """Layers that have a state-space mixer in the place of attention (Mamba-2; #2066, #1644)."""
 
     def __post_init__(self) -> None:
         self._check_sizes()
@@ -97,13 +97,8 @@ class GPTConfig:
             raise ValueError(
                 "bigram_vocab_size must be 0 or at least 2, got 1: its last row is for no bigram"
             )
-        reads_documents = self.document_mask or self.mixed_ids_before > 0 or self.smear_gate
-        if reads_documents and not 0 <= self.bos_id < self.vocab_size:
+        if (self.document_mask or self.mixed_ids_before) and not 0 <= self.bos_id < self.vocab_size:
             raise ValueError(f"bos_id must be a token, 0..{self.vocab_size - 1}, got {self.bos_id}")
-        if self.document_mask and self.ssm_layers:
-            raise ValueError(
-                f"document_mask holds attention back, not the state of ssm_layers {self.ssm_layers}: drop one"
-            )
 
     def _check_sizes(self) -> None:
         for name in ("vocab_size", "num_layers", "model_dim", "num_heads", "num_kv_heads", "mlp_mult"):
@@ -146,9 +141,9 @@ class GPTConfig:
 
     @property
     def mixed_ids_before(self) -> int:
-        """How many earlier tokens the hashed embeddings look at."""
-        bigram = 1 if self.bigram_vocab_size else 0
-        return max(bigram, max(self.engram_orders) - 1 if self.engram_layers else 0)
+        """How many earlier tokens the embeddings of a position look at."""
+        pair = 1 if self.bigram_vocab_size or self.smear_gate else 0
+        return max(pair, max(self.engram_orders) - 1 if self.engram_layers else 0)
 
     @classmethod
     def naive_baseline(cls, **changes: Any) -> Self:

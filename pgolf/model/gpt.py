@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgolf.model.attention import Positions
+from pgolf.model.attention import KeyValues, Positions
 from pgolf.model.bigram import BigramHash
 from pgolf.model.block import Block
 from pgolf.model.config import GPTConfig
@@ -28,6 +28,7 @@ from pgolf.model.mtp import PREFIX, mtp_loss
 from pgolf.model.rotary import rotary_tables
 from pgolf.model.smear import SmearGate
 from pgolf.model.state import ModelState
+from pgolf.model.state_space import MixerState
 from pgolf.model.value_embedding import ValueEmbedding
 from pgolf.model.visibility import visible
 
@@ -124,7 +125,7 @@ class GPT(nn.Module):
         positions = self._positions(ids_BT, state, window, like=x)
         first_value: Tensor | None = None
         skips: list[Tensor] = []
-        kept: list[Any] = []
+        kept: list[KeyValues | MixerState] = []
         num_skips = 0 if self.skip_weights is None else self.skip_weights.size(0)
         # The first half of the runs leaves its outputs; the second half takes them, last first.
         for run, layer in enumerate(self.order):
@@ -153,13 +154,13 @@ class GPT(nn.Module):
         # A window may be shorter than the longest n-gram: ids and keys are carried as far as either goes.
         carried = max(window or 0, self.config.mixed_ids_before, 1)
         ids_BC = torch.cat((state.ids_BC, ids_BT), dim=1)[:, -carried:]
-        runs = tuple(each.last(carried) for each in kept)
+        runs = tuple(each.last(carried) if isinstance(each, KeyValues) else each for each in kept)
         return rms_norm(x), ModelState(ids_BC, embedded.last_BD, runs)
 
     def _embed(self, ids_BT: Tensor, state: ModelState) -> Embedded:
         dtype, length = self.compute_dtype, ids_BT.size(1)
         x = F.embedding(ids_BT, self.tok_emb.weight).to(dtype)
-        ids_BS = with_history(ids_BT, state.ids_BC, max(self.config.mixed_ids_before, self.config.smear_gate))
+        ids_BS = with_history(ids_BT, state.ids_BC, self.config.mixed_ids_before)
         if self.bigram is not None:
             x = x + self.bigram(ids_BS, length, dtype)
         x = rms_norm(x)
@@ -178,7 +179,8 @@ class GPT(nn.Module):
         tables = rotary_tables(
             ids_BS.size(1), config.rope_dims or config.head_dim, config.rope_base, like=like
         )
-        return Positions(tables, visible(ids_BS, ids_BT.size(1), window=window, bos_id=bos_id))
+        mask = visible(ids_BS, ids_BT.size(1), window=window, bos_id=bos_id)
+        return Positions(tables, mask, None if bos_id is None else ids_BT == bos_id)
 
     def head(self, hidden_BTD: Tensor) -> Tensor:
         """Softcapped fp32 logits, of shape (B, T, V)."""

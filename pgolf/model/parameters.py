@@ -18,6 +18,10 @@ CONTROL_TENSORS = (
     "layer_scales",
     "smear.gate",
     "bigram.scale",
+    "conv_taps",
+    "dt_bias",
+    "A_log",
+    "attn.direct",
 )
 """Small tensors that steer the others, by a part of their names: trained by Adam, never quantized."""
 

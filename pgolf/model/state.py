@@ -5,9 +5,12 @@ Shapes: B sequences, C carried positions, D model width.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
+
+from pgolf.model.attention import KeyValues
+from pgolf.model.state_space import MixerState
 
 
 class ModelState(NamedTuple):
@@ -21,5 +24,5 @@ class ModelState(NamedTuple):
     """The last tokens: for document starts and hashed n-grams."""
     embedding_BD: Tensor
     """The last token's embedding, for the smear gate."""
-    runs: tuple[Any, ...]
-    """Per run of a layer (a looped layer has several): `KeyValues` of C positions, or a mixer's own state."""
+    runs: tuple[KeyValues | MixerState | None, ...]
+    """Per run of a layer (a looped layer has several); None before the first token."""

@@ -29,7 +29,10 @@ from .reference import EVERYTHING, SMALL, small
         ({"xsa_last_n": 5}, "xsa_last_n 5 is more than num_layers 4"),
         ({"parallel_from": 4}, "parallel_from must be a layer of 0..3, got 4"),
         ({"smear_gate": True, "bos_id": -1}, "bos_id must be a token, 0..1023, got -1"),
-        ({"document_mask": True, "ssm_layers": (0,)}, "document_mask holds attention back"),
+        (
+            {"value_embed_dim": 8, "value_embed_layers": (1, 2), "ssm_layers": (2,)},
+            r"value_embed_layers \[2\] are ssm_layers",
+        ),
         ({"mtp_heads": -1}, "mtp_heads must be at least 0, got -1"),
         ({"mtp_loss_weight": -0.1}, "mtp_loss_weight must not be negative"),
     ],

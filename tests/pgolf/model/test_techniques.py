@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pgolf.model import GPT
+from pgolf.model.linear import rms_norm
 
 from .reference import (
     EVERYTHING,
@@ -41,11 +42,20 @@ TECHNIQUES = {
 }
 
 
-@pytest.mark.parametrize("changes", TECHNIQUES.values(), ids=TECHNIQUES)
-class TestEveryTechnique:
-    def test_equals_the_one_position_at_a_time_reference(self, changes):
-        assert_matches_reference(random_model(small(**changes), std=0.2), random_ids(2, 11))
+HYBRIDS = {
+    "state_space": {"ssm_layers": (0, 1, 2)},
+    "hybrid": {"ssm_layers": (0, 2), "value_residual": True, "document_mask": True, "num_layers": 4},
+}
+"""Their mixer has its own reference and its own tests."""
 
+
+@pytest.mark.parametrize("changes", TECHNIQUES.values(), ids=TECHNIQUES)
+def test_equals_the_one_position_at_a_time_reference(changes):
+    assert_matches_reference(random_model(small(**changes), std=0.2), random_ids(2, 11))
+
+
+@pytest.mark.parametrize("changes", (TECHNIQUES | HYBRIDS).values(), ids=TECHNIQUES | HYBRIDS)
+class TestEveryTechnique:
     def test_is_causal_to_the_bit(self, changes):
         assert_causal(random_model(small(**changes)), random_ids(2, 9))
 
@@ -73,7 +83,24 @@ class TestEveryTechnique:
         assert (model(random_ids(2, 9)) - exact).abs().max() < 0.2
 
 
-@pytest.mark.parametrize("changes", [{}, EVERYTHING], ids=["baseline", "everything"])
+def test_a_state_space_layer_mixes_in_the_place_of_attention():
+    model = random_model(small(ssm_layers=(0,), num_layers=1), std=0.2)
+    ids = random_ids(2, 9)
+    block = model.blocks[0]
+    x0 = rms_norm(model.tok_emb(ids))
+    x = block.resid_mix.sum(0) * x0
+    state, pieces = None, []
+    for t in range(9):  # one token at a time, by the state alone
+        y, state = block.attn(rms_norm(x[:, t : t + 1]), state)
+        pieces.append(y)
+    x = x + block.attn_scale * torch.cat(pieces, dim=1)
+    x = x + block.mlp_scale * block.mlp(rms_norm(x))
+    torch.testing.assert_close(model.hidden_states(ids), rms_norm(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, EVERYTHING, HYBRIDS["hybrid"]], ids=["baseline", "everything", "hybrid"]
+)
 def test_the_loss_compiles_as_one_graph(changes):
     # Whether it is one graph is decided before code is generated; the eager backend spares the latter.
     torch.compiler.reset()
