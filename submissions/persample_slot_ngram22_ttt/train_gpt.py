@@ -19,7 +19,7 @@ from pgolf.compress.calibrate import CalibrationConfig, calibrate_on_training_da
 from pgolf.evaluate import Evaluation, TTTConfig, evaluate
 from pgolf.evaluate.score import score_stream
 from pgolf.evaluate.ttt import ScoreFirstTTT, adapt
-from pgolf.evaluate.windows import StreamScorer, plan_windows
+from pgolf.evaluate.windows import Stream, StreamScorer, plan_windows
 from pgolf.model import GPT
 from pgolf.run import Run, RunSettings, main, open_run
 from pgolf.runtime import loss_fn
@@ -217,7 +217,8 @@ def final_evaluation(model: GPT, run: Run) -> Evaluation:
     """The score: sliding windows under all three, in batches; the n-grams learn after each batch."""
     started = time.perf_counter()
     model = adapt_to_stream(model, run).requires_grad_(False)
-    stream = StreamScorer(run.val_tokens, model.device)
+    tokens_N = torch.from_numpy(run.val_tokens.astype("int64")).to(model.device)
+    stream = Stream(tokens_N)
     ngrams = HashedNgrams(model.config.vocab_size, model.device)
     nats_N = torch.full((len(run.val_tokens) - 1,), torch.nan, device=model.device)
     windows = plan_windows(len(nats_N), run.settings.eval_seq_len, run.settings.eval_stride)
@@ -234,11 +235,11 @@ def final_evaluation(model: GPT, run: Run) -> Evaluation:
         start, end = batch[0].score_from, batch[-1].end
         logits_PV, targets_P = logits_BSV[scored_BS], targets_BT[:, tail][scored_BS]
         if ngrams.seen >= NGRAM_MIN_TOKENS:
-            ngram_p_P = ngrams.probability(stream.tokens_N, start, end)
+            ngram_p_P = ngrams.probability(tokens_N, start, end)
             nats_N[start:end] = blended_nats(logits_PV, targets_P, ngram_p_P)
         else:
             nats_N[start:end] = F.cross_entropy(logits_PV, targets_P, reduction="none")
-        ngrams.update(stream.tokens_N, start, end)
+        ngrams.update(tokens_N, start, end)
     losses = nats_N.cpu().numpy()
     score = score_stream(losses, run.val_tokens, run.table)
     return Evaluation(score, losses, "seed system", time.perf_counter() - started)
