@@ -92,9 +92,11 @@ class Stepwise:
         last = self._last
         if last is None or last.lane != place.lane:
             self._method.begin([0])
+            self._warm_up(place, tokens_N)
         elif last.chunk.index != place.chunk.index:
             self._method.learn([Committed(0, last.chunk, tokens_N[: last.chunk.end + 1])])
         self._last = place
+        # Padded, not cut: the same shapes for every position, so the same kernels.
         known_N = torch.zeros(max(place.window.end, len(tokens_N)), dtype=torch.int64, device=tokens_N.device)
         known_N[: len(tokens_N)] = tokens_N
         row_P = torch.zeros(1, dtype=torch.int64, device=tokens_N.device)
@@ -104,12 +106,20 @@ class Stepwise:
         log_probs_V = logits_V.double().log_softmax(-1)
         return log_probs_V if self._mixer is None else self._mixer.mix(log_probs_V)
 
+    def _warm_up(self, place: Place, tokens_N: Tensor) -> None:
+        """Read what a lane reads before the first position that it scores."""
+        nowhere = Where(tokens_N[:0], tokens_N[:0])
+        for chunk in self._lanes[place.lane][: place.chunk.index]:
+            self._method.logits(window_inputs(tokens_N, chunk.windows), chunk.windows, nowhere)
+            self._method.learn([Committed(0, chunk, tokens_N[: chunk.end + 1])])
+
     def _plan(self) -> None:
-        lanes = self._method.plan(self.predictions, self._starts)
+        self._lanes = self._method.plan(self.predictions, self._starts)
         self._places = [
             Place(number, chunk, window)
-            for number, lane in enumerate(lanes)
+            for number, lane in enumerate(self._lanes)
             for chunk in lane
             for window in chunk.windows
+            if window.score_from < window.end
         ]
         self._first = [place.window.score_from for place in self._places]

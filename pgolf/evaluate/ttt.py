@@ -13,6 +13,7 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, Protocol
 
 import torch
@@ -52,8 +53,8 @@ class TTTConfig:
     batch_seqs: int = 32
     frozen_blocks: int = 0
     """The first so many blocks do not learn."""
-    phases: tuple[int, ...] = ()
-    """Adapt only here, after so many scored tokens, on what was scored since the last phase; replaces
+    phases: tuple[float, ...] = ()
+    """Shares of the stream after which to adapt, on what was scored since the last time; replaces
     `chunk_tokens` where given."""
 
     def __post_init__(self) -> None:
@@ -67,8 +68,8 @@ class TTTConfig:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
         if self.optimizer not in ("sgd", "adamw"):
             raise ValueError(f"optimizer must be sgd or adamw, got {self.optimizer!r}")
-        if any(b <= a for a, b in zip((0, *self.phases), self.phases, strict=False)):
-            raise ValueError(f"phases must be positive and rising, got {self.phases}")
+        if any(b <= a for a, b in pairwise((0, *self.phases, 1))):
+            raise ValueError(f"phases must rise between 0 and 1, got {self.phases}")
 
 
 class ScoreFirstTTT(Method):
@@ -152,11 +153,12 @@ def cut_chunks(windows: list[Window], chunk_tokens: int) -> Iterator[list[Window
         yield chunk
 
 
-def cut_phases(windows: list[Window], phases: Sequence[int]) -> Iterator[list[Window]]:
-    """Consecutive windows up to each phase's position (rounded up to whole windows), then the rest."""
+def cut_phases(windows: list[Window], phases: Sequence[float]) -> Iterator[list[Window]]:
+    """Consecutive windows up to each share of the stream (rounded up to whole windows), then the rest."""
     first = 0
-    for phase in (*phases, windows[-1].end):
-        last = next((i for i, window in enumerate(windows) if window.end >= phase), len(windows) - 1)
+    for phase in (*phases, 1):
+        scored = phase * windows[-1].end
+        last = next(index for index, window in enumerate(windows) if window.end >= scored)
         if last >= first:
             yield windows[first : last + 1]
             first = last + 1
