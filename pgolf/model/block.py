@@ -38,7 +38,7 @@ class Block(nn.Module):
             self.attn = StateSpaceMixer(width, config.num_heads)
         else:
             self.attn = CausalAttention(config, layer)
-        self.mlp = MLP(config)
+        self.mlp = MLP(width, config.mlp_mult, config.mlp_activation)
         self.attn_scale = nn.Parameter(torch.ones(width))
         self.mlp_scale = nn.Parameter(torch.ones(width))
         self.resid_mix = nn.Parameter(torch.stack((torch.ones(width), torch.zeros(width))))

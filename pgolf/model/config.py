@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
+Activation = Literal["relu2", "leaky_relu2"]
+
 
 @dataclass(frozen=True)
 class GPTConfig:
@@ -24,7 +26,7 @@ class GPTConfig:
     qk_gain_init: float = 1.5
     rope_dims: int = 0
     """Channels of each head that positions turn, the first ones; 0 turns all (partial RoPE, #315)."""
-    mlp_activation: Literal["relu2", "leaky_relu2"] = "relu2"
+    mlp_activation: Activation = "relu2"
     """Squared ReLU, or the square of a leaky ReLU of slope 0.5 (#493)."""
     unet_skips: bool = True
     """Add the outputs of the first half of the layers to the inputs of the second half, last first."""

@@ -1,8 +1,9 @@
 """Engram: a memory of n-grams, looked up by hash and let in by the hidden state.
 
 After "Conditional Memory via Scalable Lookup" (DeepSeek, arXiv:2601.07372), at the contest's size (EngramLite,
-#1089): one table for all layers, no compression of the vocabulary and no convolution. Each position's last n tokens are hashed for several n, with several hash functions for each; the
-rows found, side by side, are the memory. A layer lets in as much of it as its hidden state agrees with.
+#1089): one table for all layers, no compression of the vocabulary and no convolution. Each position's last n
+tokens are hashed for several n, with several hash functions for each; the rows found, side by side, are the
+memory. A layer lets in as much of it as its hidden state agrees with.
 
 Shapes: B sequences, T positions, S positions with history, D model width, M memory width (orders x heads x
 row width).

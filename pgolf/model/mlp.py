@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgolf.model.config import GPTConfig
+from pgolf.model.config import Activation
 from pgolf.model.linear import Linear
 
 LEAKY_SLOPE = 0.5  # #493: a quarter of the square is kept below zero, so no unit's gradient dies
@@ -17,11 +17,11 @@ LEAKY_SLOPE = 0.5  # #493: a quarter of the square is kept below zero, so no uni
 class MLP(nn.Module):
     """Two linear maps with a square between them: of a ReLU (modded-nanogpt) or of a leaky one (#493)."""
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, model_dim: int, mlp_mult: int, activation: Activation = "relu2") -> None:
         super().__init__()
-        self.leaky = config.mlp_activation == "leaky_relu2"
-        self.up = Linear(config.model_dim, config.mlp_mult * config.model_dim)
-        self.proj = Linear(config.mlp_mult * config.model_dim, config.model_dim, zero_init=True)
+        self.leaky = activation == "leaky_relu2"
+        self.up = Linear(model_dim, mlp_mult * model_dim)
+        self.proj = Linear(mlp_mult * model_dim, model_dim, zero_init=True)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         hidden = self.up(x_BTD)

@@ -54,7 +54,7 @@ def test_config_round_trips_through_json(config):
         ({"num_layers": "3"}, "num_layers is '3'; expected int"),
         ({"num_layers": True}, "num_layers is True; expected int"),
         ({"smear_gate": 1}, "smear_gate is 1; expected bool"),
-        ({"mlp_activation": 2}, "mlp_activation is 2; expected Literal"),
+        ({"mlp_activation": 2}, "mlp_activation is 2; expected Activation"),
         ({"engram_layers": [1, "2"]}, "engram_layers is .*; expected tuple"),
         ({"parallel_from": 1.0}, "parallel_from is 1.0; expected int | None"),
     ],
