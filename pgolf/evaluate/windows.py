@@ -24,11 +24,60 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Window:
-    """Inputs `tokens[start:end]`; scores positions `score_from..end-1`, whose targets are one later."""
+    """Inputs `tokens[start:end]`; scores positions `score_from..end-1`, whose targets are one later.
+
+    A window whose `score_from` is its end scores nothing and only warms a state up.
+    """
 
     start: int
     end: int
     score_from: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Windows that are all scored before anything learns from any of them."""
+
+    windows: tuple[Window, ...]
+    index: int = 0
+    count: int = 1
+    """Chunks in the lane. Of a lane that is a document, nothing but scheduling may depend on it."""
+
+    @property
+    def start(self) -> int:
+        """First scored position."""
+        return self.windows[0].score_from
+
+    @property
+    def end(self) -> int:
+        """One past the last scored position; the chunk's last target is `tokens[end]`."""
+        return self.windows[-1].end
+
+
+Lane = list[Chunk]
+"""Chunks scored one after the other. Lanes know nothing of each other, so any number may run at once."""
+
+
+def make_lane(groups: Iterable[Sequence[Window]]) -> Lane:
+    """A lane of one chunk for each group of windows."""
+    listed = list(groups)
+    return [Chunk(tuple(windows), index, len(listed)) for index, windows in enumerate(listed)]
+
+
+def check_coverage(lanes: Iterable[Lane], predictions: int) -> None:
+    """ValueError unless the lanes' windows score positions 0..predictions-1 once each, in stream order."""
+    done = 0
+    for window in (window for lane in lanes for chunk in lane for window in chunk.windows):
+        if window.score_from == window.end:
+            continue
+        if not window.start <= window.score_from == done <= window.end <= predictions:
+            raise ValueError(
+                f"{window} follows position {done - 1} of {predictions}; "
+                "each position must be scored once, in order (rule C4)"
+            )
+        done = window.end
+    if done != predictions:
+        raise ValueError(f"the windows end at position {done} of {predictions}; none may be left out (R-066)")
 
 
 def plan_windows(predictions: int, seq_len: int, stride: int) -> list[Window]:
@@ -50,14 +99,11 @@ def plan_windows(predictions: int, seq_len: int, stride: int) -> list[Window]:
     return windows
 
 
-class StreamScorer:
-    """Holds a stream on a device and the losses found so far; refuses to score a position twice."""
+@dataclass(frozen=True)
+class Stream:
+    """Tokens on a device, all of them open to their holder: a whole stream, or its committed part."""
 
-    def __init__(self, tokens: NDArray[Any], device: torch.device, progress: Progress | None = None) -> None:
-        self.tokens_N = torch.from_numpy(np.asarray(tokens).astype(np.int64)).to(device)
-        self.nats_N = np.full(len(tokens) - 1, np.nan, dtype=np.float32)
-        self._progress = progress
-        self._done = 0
+    tokens_N: Tensor
 
     def spans(self, starts: Sequence[int], length: int) -> tuple[Tensor, Tensor]:
         """(inputs_BT, targets_BT) of spans of one length."""
@@ -65,6 +111,23 @@ class StreamScorer:
             length, device=self.tokens_N.device
         )
         return self.tokens_N[index_BT], self.tokens_N[index_BT + 1]
+
+
+class StreamScorer:
+    """Holds a stream on a device and the losses found so far; refuses to score a position twice.
+
+    For scorers that take the stream in their own hands; a `Method` needs none.
+    """
+
+    def __init__(self, tokens: NDArray[Any], device: torch.device, progress: Progress | None = None) -> None:
+        self.stream = Stream(torch.from_numpy(np.asarray(tokens).astype(np.int64)).to(device))
+        self.nats_N = np.full(len(tokens) - 1, np.nan, dtype=np.float32)
+        self._progress = progress
+        self._done = 0
+
+    def spans(self, starts: Sequence[int], length: int) -> tuple[Tensor, Tensor]:
+        """(inputs_BT, targets_BT) of spans of one length."""
+        return self.stream.spans(starts, length)
 
     @torch.no_grad()
     def score(self, loss: LossFn, windows: Iterable[Window], batch_windows: int) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgolf.bytes import ByteTable
-from pgolf.evaluate import TTTConfig, evaluate_plain, evaluate_sliding, evaluate_ttt
+from pgolf.evaluate import TTTConfig, evaluate, evaluate_plain, evaluate_sliding, evaluate_ttt
 from pgolf.evaluate.score import score_stream
+from pgolf.evaluate.ttt import ScoreFirstTTT
 from pgolf.model import GPT, GPTConfig
 
 VOCAB = 48
@@ -123,6 +124,28 @@ def test_ttt_learns_a_stream_that_repeats(model):
     assert adapted < fixed - 0.5
 
 
+def test_frozen_blocks_stay_and_the_others_learn(model):
+    ttt = ScoreFirstTTT(model, 16, 16, TTTConfig(20, 1, "adamw", 0.01, frozen_blocks=1))
+    evaluate(ttt, stream(), TABLE)
+    moved = {
+        name
+        for (name, before), after in zip(model.named_parameters(), ttt.model.parameters(), strict=True)
+        if not torch.equal(before, after)
+    }
+    assert moved == {name for name, _ in model.named_parameters() if not name.startswith("blocks.0.")}
+    with pytest.raises(ValueError, match="frozen_blocks 3 is more than the model's 2 blocks"):
+        ScoreFirstTTT(model, 16, 16, TTTConfig(frozen_blocks=3))
+
+
+def test_phased_ttt_scores_with_base_weights_up_to_its_phase(model):
+    tokens = stream()
+    fixed = evaluate_sliding(model, tokens, TABLE, seq_len=16, stride=8).nats_N
+    config = TTTConfig(epochs=2, lr=0.05, phases=(0.5,))
+    adapted = evaluate_ttt(model, tokens, TABLE, seq_len=16, stride=8, config=config).nats_N
+    np.testing.assert_allclose(adapted[:48], fixed[:48], atol=1e-6)
+    assert abs(adapted[48:] - fixed[48:]).min() > 0
+
+
 @settings(max_examples=20, deadline=None)
 @given(length=st.integers(2, 60), stride=st.integers(1, 12), chunk=st.integers(1, 40))
 def test_ttt_scores_every_token_once_for_any_shape(model, length, stride, chunk):
@@ -146,7 +169,16 @@ def test_a_stream_that_cannot_be_scored_is_refused(model):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"chunk_tokens": 0}, {"epochs": 0}, {"lr": -1.0}, {"momentum": 1.0}, {"optimizer": "lbfgs"}],
+    [
+        {"chunk_tokens": 0},
+        {"epochs": 0},
+        {"lr": -1.0},
+        {"momentum": 1.0},
+        {"optimizer": "lbfgs"},
+        {"frozen_blocks": -1},
+        {"phases": (0.5, 0.2)},
+        {"phases": (1.0,)},
+    ],
 )
 def test_bad_ttt_settings_are_refused(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):

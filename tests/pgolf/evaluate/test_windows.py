@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgolf.evaluate.ttt import cut_chunks
-from pgolf.evaluate.windows import StreamScorer, Window, plan_windows
+from pgolf.evaluate.ttt import cut_chunks, cut_phases
+from pgolf.evaluate.windows import StreamScorer, Window, check_coverage, make_lane, plan_windows
 
 
 @given(
@@ -73,3 +73,31 @@ def test_losses_land_at_their_targets_for_any_batch(batch_windows):
     scorer.score(loss, plan_windows(30, 8, 3), batch_windows)
     assert scorer.nats_N.tolist() == tokens[1:].tolist()
     assert seen[-1] == (30, 30)
+
+
+@given(
+    predictions=st.integers(1, 300),
+    seq_len=st.integers(1, 32),
+    phases=st.lists(st.floats(0.01, 0.99), unique=True, max_size=5).map(sorted),
+)
+def test_phases_keep_every_window_in_order_and_end_where_they_say(predictions, seq_len, phases):
+    windows = plan_windows(predictions, seq_len, max(1, seq_len // 2))
+    parts = list(cut_phases(windows, phases))
+    assert [window for part in parts for window in part] == windows
+    for phase in phases:
+        ends = [part[-1].end for part in parts]
+        assert any(phase * predictions <= end < phase * predictions + seq_len for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ([Window(0, 4, 0), Window(2, 6, 3)], "follows position 3 of 8"),
+        ([Window(0, 4, 0), Window(4, 8, 5)], "follows position 3 of 8"),
+        ([Window(0, 4, 0)], "end at position 4 of 8"),
+        ([Window(0, 9, 0)], "follows position -1 of 8"),
+    ],
+)
+def test_a_plan_that_skips_or_repeats_a_position_is_refused(windows, message):
+    with pytest.raises(ValueError, match=message):
+        check_coverage([make_lane([windows])], 8)

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from pgolf.quantize import QuantizationConfig, QuantizedTensor, quantize_state
 
 from pgolf.model import CONTROL_TENSORS, GPT, parameter_role
 from pgolf.optim import OptimizerConfig, OptimizerSet, split_parameters
-from pgolf.quantize import QuantizationConfig, QuantizedTensor, quantize_state
 
 from .reference import EVERYTHING, small
 

@@ -1,0 +1,78 @@
+"""What a mixer is: it changes a model's distribution by what the tokens so far say.
+
+It has two faces over one definition. `mix` and `update` go token by token over whole distributions.
+`mixed_log_probs` does the same for a known stream at once, from three numbers per position that the model's
+pass leaves behind (`Facts`): a mixture of normalized distributions needs no more than these. That both
+faces agree is tested; that the first cannot see ahead is plain from its signature.
+
+Shapes: N positions, V vocabulary; position i predicts `tokens[i + 1]`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pgolf.evaluate.method import Method
+
+
+@dataclass
+class Facts:
+    """What the model said at each position, in fp64, on its device."""
+
+    log_p_target_N: Tensor
+    entropy_N: Tensor
+    """Entropy of the model's distribution, in nats."""
+    log_p_hint_N: Tensor
+    """Log probability of the position's hint; meaningless where there is none."""
+
+    @classmethod
+    def empty(cls, predictions: int, device: torch.device) -> Facts:
+        missing_N = torch.full((predictions,), torch.nan, dtype=torch.float64, device=device)
+        return cls(missing_N, missing_N.clone(), missing_N.clone())
+
+
+class Mixer(ABC):
+    """The next token's distribution from a model's and the past's."""
+
+    name: str
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget the stream."""
+
+    @abstractmethod
+    def mix(self, log_probs_V: Tensor) -> Tensor:
+        """The new log-probabilities, which sum to one as the given ones do."""
+
+    @abstractmethod
+    def update(self, token: int) -> None:
+        """The stream goes on with `token`. The first token of a stream is given here too."""
+
+    def hints(self, tokens_N: Tensor) -> Tensor | None:
+        """One candidate per position (-1: none) from the tokens up to that position, or None: not needed."""
+        return None
+
+    @abstractmethod
+    def mixed_log_probs(self, tokens_N: Tensor, facts: Facts, hint_N: Tensor | None) -> Tensor:
+        """fp64 log p(tokens[i + 1]) of every position i, as `mix` would have given it at its turn."""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A method whose every prediction goes through a mixer."""
+
+    method: Method
+    mixer: Mixer
+
+    @property
+    def name(self) -> str:
+        return f"{self.method.name}+{self.mixer.name}"
+
+
+def mixed(method: Method, mixer: Mixer) -> Mixed:
+    """Predict with `method`, then mix; mixers see the method's distribution, not its weights."""
+    return Mixed(method, mixer)
