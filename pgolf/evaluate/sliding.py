@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.evaluate.score import Evaluation, score_stream
 from pgolf.evaluate.windows import Progress, StreamScorer, plan_windows
 from pgolf.model import GPT
@@ -21,7 +21,7 @@ from pgolf.runtime import loss_fn
 def evaluate_sliding(
     model: GPT,
     tokens: NDArray[Any],
-    table: ByteTable,
+    table: ByteCounter,
     *,
     seq_len: int,
     stride: int,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.evaluate.score import Evaluation, score_stream
 from pgolf.evaluate.windows import Progress, StreamScorer, Window, plan_windows
 from pgolf.model import GPT
@@ -57,7 +57,7 @@ class TTTConfig:
 def evaluate_ttt(
     model: GPT,
     tokens: NDArray[Any],
-    table: ByteTable,
+    table: ByteCounter,
     *,
     seq_len: int,
     stride: int,
