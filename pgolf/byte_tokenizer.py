@@ -77,8 +77,13 @@ def write_description(path: Path) -> Path:
 
 
 def is_description(path: Path) -> bool:
-    """Whether the file describes exactly this tokenizer."""
+    """Whether the file describes exactly this tokenizer; it may say more."""
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8")) == DESCRIPTION)
-    except (ValueError, OSError):
+        described = json.loads(path.read_text(encoding="utf-8"))
+        return bool(
+            described["tokenizer_type"] == DESCRIPTION["tokenizer_type"]
+            and described["vocab_size"] == VOCAB_SIZE
+            and DESCRIPTION["config"].items() <= described["config"].items()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False

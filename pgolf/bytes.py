@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pgolf.tokenizer import Tokenizer, has_case_operators
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from pgolf.tokenizer import Tokenizer
 
 SPACE_MARKER = "\u2581"
 
@@ -42,8 +42,17 @@ class ByteTable:
 
     @classmethod
     def from_tokenizer(cls, sp: Tokenizer, vocab_size: int | None = None) -> ByteTable:
-        """Read the pieces of `sp`; `vocab_size` above the tokenizer's adds ids that count 0 bytes."""
+        """Read the pieces of `sp`; `vocab_size` above the tokenizer's adds ids that count 0 bytes.
+
+        Raises:
+            ValueError: `sp` reserves case operators; a table would count the transformed text (#2138).
+        """
         pieces = int(sp.vocab_size())
+        if has_case_operators(sp):
+            raise ValueError(
+                "this tokenizer reserves case operators, so its ids stand for transformed text; "
+                "count bytes from the sidecar (`pgolf.dataset.byte_counter`)"
+            )
         size = max(pieces, vocab_size or 0)
         base = np.zeros(size, dtype=np.int64)
         space = np.zeros(size, dtype=np.bool_)

@@ -62,7 +62,7 @@ def require_dataset(folder: Path, tokenizer_path: Path) -> Dataset:
     if not folder.is_dir():
         raise MissingShards(
             f"no data folder at {folder}; expected fineweb_train_*.bin and fineweb_val_*.bin there; "
-            "download the contest's data, or run `pgolf data build` and set the path"
+            "run `pgolf data fineweb` or `pgolf data build`, and set the path"
         )
     load_tokenizer(tokenizer_path)
     dataset = Dataset(folder, tokenizer_path)

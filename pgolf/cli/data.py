@@ -11,6 +11,7 @@ import typer
 from pgolf import console, corpus
 from pgolf.build import TokenizerConfig, build_dataset, check_transform
 from pgolf.dataset import EMBEDDED_TRAIN_BYTES, EMBEDDED_VAL_BYTES
+from pgolf.fineweb import REMOTE_ROOT, REPO_ID, TRAIN_SHARDS, download, hub_fetch
 from pgolf.shard_writer import SHARD_TOKENS
 from pgolf.splits import SplitRule, Splitter
 from pgolf.texts import find_texts
@@ -71,6 +72,37 @@ def build(
     if splitter.dropped:
         console.say(f"dropped: {splitter.dropped:,} documents that the other split already held")
     console.say(f"next: pgolf train --data {out} --tokenizer {built.tokenizer_path}")
+
+
+@data_app.command("fineweb")
+@console.one_line_errors
+def fineweb(
+    out: Annotated[
+        Path, typer.Argument(help="Gets datasets/ and tokenizers/, as the contest's data/.")
+    ] = Path("data"),
+    variant: Annotated[str, typer.Option(help="sp1024, sp4096, ... or byte260.")] = "sp1024",
+    train_shards: Annotated[
+        int, typer.Option(help="The first so many, of 100 million tokens each.")
+    ] = TRAIN_SHARDS,
+    with_docs: Annotated[bool, typer.Option("--with-docs", help="Also the documents' text.")] = False,
+    repo: Annotated[str, typer.Option(help="Dataset repository on the hub.")] = REPO_ID,
+    remote_root: Annotated[str, typer.Option(help="Folder of the export in it.")] = REMOTE_ROOT,
+    endpoint: Annotated[str | None, typer.Option(help="Address of a mirror of the hub.")] = None,
+) -> None:
+    """Download the contest's published shards. Run it again to go on, or for more shards."""
+    fetch = hub_fetch(out, repo, endpoint)
+    with console.progress("downloading") as progress:
+        dataset = download(
+            out,
+            variant,
+            fetch,
+            train_shards=train_shards,
+            with_docs=with_docs,
+            remote_root=remote_root,
+            progress=progress,
+        )
+    console.say(f"data: {dataset.folder}, {train_shards} training shards")
+    console.say(f"next: pgolf train --data {dataset.folder} --tokenizer {dataset.tokenizer_path}")
 
 
 def embedded_documents() -> Iterator[tuple[corpus.Split, str]]:

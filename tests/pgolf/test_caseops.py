@@ -1,5 +1,6 @@
 """The case transform gives every text back, and its sidecar counts the bytes of the text as it was."""
 
+import io
 import re
 import string
 
@@ -122,8 +123,6 @@ def test_each_tokens_bytes_are_what_it_adds_to_the_decoded_text(lossless):
 
 def test_real_documents_have_the_same_denominator_with_and_without_the_transform(sp):
     """Against the contest's table on the untransformed text, both with the contest's normalization."""
-    import io
-
     model = io.BytesIO()
     spm.SentencePieceTrainer.train(
         sentence_iterator=(caseops.encode(text) for text in corpus.documents("train", 60_000)),
@@ -154,6 +153,8 @@ def test_operators_are_reserved_before_the_bytes(lossless, sp):
     assert lossless.vocab_size() == 700
     assert has_case_operators(lossless)
     assert not has_case_operators(sp)
+    with pytest.raises(ValueError, match="count bytes from the sidecar"):
+        ByteTable.from_tokenizer(lossless)
 
 
 def test_a_sidecar_counts_its_own_stream_only():
