@@ -26,3 +26,8 @@ class ModelState(NamedTuple):
     """The last token's embedding, for the smear gate."""
     runs: tuple[KeyValues | MixerState | None, ...]
     """Per run of a layer (a looped layer has several); None before the first token."""
+
+    def without_keys(self) -> ModelState:
+        """The recurrent states alone, as if attention and hashed n-grams began with the next token (#2066)."""
+        runs = tuple(None if isinstance(run, KeyValues) else run for run in self.runs)
+        return ModelState(self.ids_BC[:, :0], self.embedding_BD, runs)

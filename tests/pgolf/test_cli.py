@@ -83,6 +83,36 @@ def test_pack_counts_and_enforces_the_cap(workspace):
 
 
 @pytest.mark.parametrize(
+    ("options", "tokenizer"),
+    [
+        (["--tokenizer-type", "byte", "--val-share", "0.1"], "fineweb_pure_byte_260.json"),
+        (
+            ["--case-transform", "--vocab-size", "600", "--val-docs", "6"],
+            "fineweb_600_bpe_lossless_caps_caseops_v1_reserved.model",
+        ),
+    ],
+)
+def test_every_kind_of_tokens_trains_and_scores_over_the_bytes_of_the_text(tmp_path, options, tokenizer):
+    documents = [text for text in corpus.documents("train", 60_000) if len(text) > 100]
+    repeated = [*documents, documents[2]]  # in both splits by the contest's rule
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in repeated)
+    (tmp_path / "docs.jsonl").write_text(lines)
+    built = run("data", "build", tmp_path / "data", "--text", tmp_path / "docs.jsonl", *options)
+    assert built.exit_code == 0, built.output
+    every = 10 if "--val-share" in options else None
+    val = documents[every - 1 :: every] if every else documents[:6]
+    assert ("dropped: 1 documents" in built.output) == (every is None)
+    data = ["--data", tmp_path / "data", "--tokenizer", tmp_path / "data" / tokenizer]
+    trained = run("train", *data, *TINY, "--out", tmp_path / "run")
+    assert trained.exit_code == 0, trained.output
+    scored = run("eval", tmp_path / "run" / "final_model.pgolf", *data, "--json")
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.stdout)["bytes"] == sum(len(text.encode()) for text in val)
+    part = run("eval", tmp_path / "run" / "final_model.pgolf", *data, "--json", "--max-tokens", 50)
+    assert json.loads(part.stdout)["tokens"] == 50
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["train", "--preset", "huge"], "unknown preset 'huge'; expected tiny or naive-baseline"),
@@ -99,9 +129,12 @@ def test_pack_counts_and_enforces_the_cap(workspace):
         (["data", "build", "out", "--text", "short.txt"], "cannot train a vocabulary of 1024"),
         (
             ["data", "build", "out", "--text", "short.txt", "--val-share", "0.9"],
-            "--val-share must be above 0",
+            "val_share must be above 0",
         ),
         (["data", "build", "out", "--vocab-size", "12"], "vocab_size 12 is out of range"),
+        (["data", "build", "out", "--tokenizer-type", "word"], "unknown tokenizer type 'word'"),
+        (["data", "build", "out", "--text", ".", "--glob", "*.md"], "no text among the 0 files"),
+        (["data", "build", "out", "--text", "short.txt", "--val-docs", "0"], "val_docs must be at least 1"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch):

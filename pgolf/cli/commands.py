@@ -1,4 +1,4 @@
-"""The `pgolf` command: train, eval, pack, data build."""
+"""The commands on models: train, eval, pack."""
 
 from __future__ import annotations
 
@@ -9,18 +9,10 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from pgolf import console, corpus
+from pgolf import console
 from pgolf.artifact import Scheme, load_artifact
-from pgolf.bytes import ByteTable
-from pgolf.dataset import (
-    EMBEDDED_TRAIN_BYTES,
-    EMBEDDED_VAL_BYTES,
-    SHARD_TOKENS,
-    Dataset,
-    embedded_dataset,
-    require_dataset,
-    write_split,
-)
+from pgolf.cli.data import data_app
+from pgolf.dataset import Dataset, byte_counter, embedded_dataset, require_dataset
 from pgolf.evaluate import Evaluation, TTTConfig, evaluate_plain, evaluate_sliding, evaluate_ttt
 from pgolf.export import export_model, log_final, read_back
 from pgolf.loader import TokenLoader
@@ -30,25 +22,21 @@ from pgolf.runlog import RunLog
 from pgolf.runtime import pick_device, place
 from pgolf.shards import read_stream
 from pgolf.size import CAP_BYTES, SizeReport, count_code
-from pgolf.tokenizer import load_tokenizer, train_tokenizer
+from pgolf.tokenizer import load_tokenizer
 from pgolf.train import train as run_training
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Train, score and pack parameter-golf models."
 )
-data_app = typer.Typer(no_args_is_help=True, help="Make token shards.")
 app.add_typer(data_app, name="data")
 
-DATASET_SPLITS: tuple[corpus.Split, ...] = ("train", "val")
 RUN_FOLDER = Path("pgolf-run")
 ARTIFACT = "final_model.pgolf"
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Folder of shards; default: the embedded corpus.")
 ]
-TokenizerOption = Annotated[
-    Path | None, typer.Option("--tokenizer", help="SentencePiece model that made the shards.")
-]
+TokenizerOption = Annotated[Path | None, typer.Option("--tokenizer", help="What made the shards.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 SchemeOption = Annotated[Scheme, typer.Option(help="Bits and compressor of the artifact.")]
 
@@ -88,7 +76,7 @@ def train(
     sp = load_tokenizer(dataset.tokenizer_path)
     shape = dataclasses.replace(PRESETS[preset].model, vocab_size=sp.vocab_size())
     val_tokens = read_stream(dataset.val_pattern, vocab_size=shape.vocab_size)
-    table = ByteTable.from_tokenizer(sp, shape.vocab_size)
+    table = byte_counter(dataset, sp, val_tokens, shape.vocab_size)
     loader = TokenLoader(dataset.train_pattern, device=where, vocab_size=shape.vocab_size)
     torch.manual_seed(seed)
     model = place(GPT(shape), where)
@@ -156,11 +144,11 @@ def evaluate(
             f"{loaded.config.vocab_size}; pass the tokenizer and data of the training run"
         )
     tokens = read_stream(dataset.val_pattern, vocab_size=sp.vocab_size())
+    table = byte_counter(dataset, sp, tokens)
     if max_tokens is not None:
         if max_tokens < 1:
             raise ValueError(f"--max-tokens must be at least 1, got {max_tokens}")
         tokens = tokens[: max_tokens + 1]
-    table = ByteTable.from_tokenizer(sp)
     window = seq_len if seq_len is not None else loaded.train_seq_len
     step = stride if stride is not None else max(1, window // 4)
     with console.progress(f"scoring ({method})", plain=not json) as progress:
@@ -198,32 +186,6 @@ def pack(
         raise typer.Exit(1)
 
 
-@data_app.command("build")
-@console.one_line_errors
-def build(
-    out: Annotated[Path, typer.Argument(help="Folder for shards and tokenizer.")],
-    text: Annotated[
-        list[Path] | None, typer.Option(help="UTF-8 files; default: the embedded corpus.")
-    ] = None,
-    vocab_size: int = 1024,
-    val_share: Annotated[float, typer.Option(help="Share of the documents kept for validation.")] = 0.05,
-    tokenizer: Annotated[Path | None, typer.Option(help="Use this model, train none.")] = None,
-    shard_tokens: int = SHARD_TOKENS,
-) -> None:
-    """Turn text into shards in the contest's format, and train their tokenizer."""
-    documents = read_texts(text, val_share)
-    out.mkdir(parents=True, exist_ok=True)
-    if tokenizer is None:
-        tokenizer = train_tokenizer(documents["train"], vocab_size, out / f"fineweb_{vocab_size}_bpe.model")
-    sp = load_tokenizer(tokenizer)
-    for split in DATASET_SPLITS:
-        counts = write_split(out, split, sp, documents[split], shard_tokens=shard_tokens)
-        console.say(
-            f"{split}: {counts.documents:,} documents, {counts.tokens:,} tokens, {counts.shards} shards"
-        )
-    console.say(f"next: pgolf train --data {out} --tokenizer {tokenizer}")
-
-
 def open_dataset(data: Path | None, tokenizer: Path | None, vocab_size: int = 1024) -> Dataset:
     """The dataset that the options name, or the embedded one."""
     if data is None and tokenizer is None:
@@ -235,26 +197,6 @@ def open_dataset(data: Path | None, tokenizer: Path | None, vocab_size: int = 10
     return require_dataset(data, tokenizer)
 
 
-def read_texts(paths: list[Path] | None, val_share: float) -> dict[corpus.Split, list[str]]:
-    """Documents of each split; every (1 / val_share)-th document of the user's text is validation."""
-    if paths is None:
-        limits = {"train": EMBEDDED_TRAIN_BYTES, "val": EMBEDDED_VAL_BYTES}
-        return {split: list(corpus.documents(split, limits[split])) for split in DATASET_SPLITS}
-    if not 0 < val_share <= 0.5:
-        raise ValueError(f"--val-share must be above 0 and at most 0.5, got {val_share}")
-    documents: list[str] = []
-    for path in paths:
-        try:
-            documents += corpus.split_documents(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8: byte {error.start}; convert it first") from None
-    every = round(1 / val_share)
-    return {
-        "train": [document for index, document in enumerate(documents) if index % every != every - 1],
-        "val": documents[every - 1 :: every],
-    }
-
-
 def package_sources() -> list[Path]:
     """The code that a run of this package needs."""
-    return sorted(Path(__file__).parent.rglob("*.py"))
+    return sorted(Path(__file__).parent.parent.rglob("*.py"))
