@@ -1,4 +1,4 @@
-"""The `pgolf` command: train, eval, pack, and data."""
+"""The `pgolf` command: train, eval, methods, pack, and data."""
 
 from pgolf.cli.commands import app
 
