@@ -54,7 +54,7 @@ def build(
             read_bytes = 0
             for split, document in found:
                 yield split, document
-                read_bytes += len(document)
+                read_bytes += len(document.encode())
                 progress(read_bytes, text_bytes)
 
         built = build_dataset(
