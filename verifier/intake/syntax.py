@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from verifier.grammar import parse
 
@@ -28,9 +28,7 @@ class Syntax:
         """The nodes of these types, breadth first. Readers want few types, and most nodes are names."""
         if len(types) == 1:
             return [self.nodes[place] for place in self.places.get(types[0], ())]
-        return [
-            self.nodes[place] for place in sorted(p for each in types for p in self.places.get(each, ()))
-        ]
+        return [self.nodes[place] for place in sorted(p for each in types for p in self.places.get(each, ()))]
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ _PLAIN_FIELDS = frozenset(
     + ("simple", "type_comment")
 )
 """Text, numbers, operators and contexts: two thirds of all fields."""
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: ()}
 
 
 @lru_cache(maxsize=8)
@@ -71,7 +70,7 @@ def syntax_of(source: str) -> Syntax | Broken:
     for place, node in enumerate(nodes):  # grows while it is walked
         kind = type(node)
         places[kind].append(place)
-        for name in fields_with_nodes(kind):
+        for name in _FIELDS.get(kind) or _fields(kind):
             value = getattr(node, name, None)
             for child in value if isinstance(value, list) else (value,):
                 if isinstance(child, ast.AST) and child._fields:
@@ -80,7 +79,8 @@ def syntax_of(source: str) -> Syntax | Broken:
     return Syntax(parsed.tree, tuple(nodes), parents, dict(places), parsed.grammar)
 
 
-@cache
-def fields_with_nodes(kind: type[ast.AST]) -> tuple[str, ...]:
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
     """The fields of a node type that can hold nodes other than operators and contexts."""
-    return () if kind is ast.Constant else tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    return _FIELDS[kind]
