@@ -191,7 +191,11 @@ def _recounted(submission: Submission, sizes: list[_SeedSize]) -> list[Outcome]:
     )
     places = (Where(script.path), at(worst.log, worst.model.line if worst.model else None))
     outcomes: list[Outcome] = []
-    if shipped > CAP_BYTES:
+    if model_bytes > CAP_BYTES:
+        outcomes.append(
+            _model_over(shipped, model_bytes, places, held=is_behind_claim(submission, worst.log))
+        )
+    elif shipped > CAP_BYTES:
         packed = packed_within(script.source, CAP_BYTES - model_bytes)
         held = is_behind_claim(submission, worst.log)
         outcomes.append(_shipped_over(shipped, model_bytes, packed, places, held=held))
@@ -207,6 +211,16 @@ def _recounted(submission: Submission, sizes: list[_SeedSize]) -> list[Outcome]:
             )
         )
     return outcomes
+
+
+def _model_over(shipped: int, model_bytes: int, places: tuple[Where, ...], *, held: bool) -> Outcome:
+    return Outcome(
+        State.FAIL if held else State.WARN,
+        f"{model_bytes:,} bytes of model without any code, {model_bytes - CAP_BYTES:,} over {CAP_BYTES:,}",
+        places,
+        {"s_shipped": shipped, "s_min": model_bytes, "model_bytes": model_bytes},
+        try_next="shrink the model",
+    )
 
 
 def _shipped_over(

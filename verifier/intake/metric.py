@@ -46,6 +46,8 @@ _MAX_LABEL = 120
 _MAX_PER_LINE = 64
 
 
+_KEYS = ("bpb", "val_loss", "bits_per_byte", "vb", "rb")
+"""A group of numbers is a metric by a key that ends so; lines of `train_loss` alone are most of a log."""
 _COUNT = re.compile(r"\d{4,}")
 _UNIT = re.compile(r"[ _](?:val_)?(?:bpb|loss)$")
 
@@ -78,7 +80,7 @@ def metrics_of_line(line: str, number: int) -> Iterator[Metric]:
         or "bits_per_byte" in lowered
         or " vb" in lowered
         or "ttp:" in lowered
-    ):
+    ) or not any(key in lowered for key in _KEYS):
         return
     clean = _NOISE.sub("", line)
     groups = _groups(clean)
