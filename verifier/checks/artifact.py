@@ -54,7 +54,7 @@ class _SeedSize:
 def artifact(evidence: Evidence) -> list[Outcome]:
     """Adds code and compressed model for every seed that the claim rests on, in four readings. S_log is the
     log's own labelled total. S_shipped is the script as it lies in the folder plus the logged model. S_min
-    is the packed code plus the logged model: packed with zlib where that fits, else as small as it gets (no
+    is the packed code plus the logged model: packed fast with brotli where that fits, else as small as it gets (no
     comments or docstrings, best codec). S_all adds every code, tokenizer and table file of the folder.
 
     FAIL: S_log or S_min is over 16,000,000 for a seed that the claim rests on. WARN: S_log is over because

@@ -46,7 +46,6 @@ _CALIBRATED = re.compile(
     r"(?:time|took|done in|complete in)[:\s]*([\d.]+)\s*s",
     re.IGNORECASE,
 )
-_CALIBRATION = ("calibrat", "hessian", "gptq")
 _LATE_CALIBRATION = re.compile(r"\bcalibrat\w*|\bhessians?\b", re.IGNORECASE)
 _NO_PHASE = re.compile(
     r"reserv|without|skip|disabled|no calib|not calib|budget|val_bpb|val_loss", re.IGNORECASE
@@ -83,7 +82,9 @@ _ENV_LINE = re.compile(
     r"config overrides",
     re.IGNORECASE,
 )
-_CONFIG: tuple[tuple[str, str, re.Pattern[str], Callable[[str], object]], ...] = (
+_Rule = tuple[str, str, re.Pattern[str], Callable[[str], object]]
+"""A field of `Log`, a word that is in every line that says it, in lower case, and how it is said."""
+_CONFIG: tuple[_Rule, ...] = (
     ("seed", "seed", re.compile(r"(?:^|[\s,|])seed\s*[:=]\s*(\d{1,10})\b", re.IGNORECASE), int),
     ("world_size", "world", re.compile(r"\bworld[_ ]size\s*[:=]\s*(\d{1,5})\b", re.IGNORECASE), int),
     (
@@ -110,7 +111,6 @@ _CONFIG: tuple[tuple[str, str, re.Pattern[str], Callable[[str], object]], ...] =
         float,
     ),
 )
-"""A field of `Log`, a word that is in every line that says it, in lower case, and how it is said."""
 _MILLISECONDS = {"ms": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3, "m": 6e4, "min": 6e4, "minutes": 6e4}
 
 
@@ -135,21 +135,25 @@ class Facts:
     eval_seconds_total: float | None = None
     eval_line: int | None = None
     env: dict[str, str] = field(default_factory=dict)
+    _wanted: list[_Rule] = field(default_factory=lambda: list(_CONFIG))
+    """Configuration that no line has said yet: the first value counts."""
 
     def read(self, line: str, number: int) -> None:
         """Take in one line."""
         lowered = line.lower()
-        for name, word, pattern, convert in _CONFIG:
-            if word in lowered and name not in self.config and (match := pattern.search(line)):
+        for each in self._wanted:
+            name, word, pattern, convert = each
+            if word in lowered and (match := pattern.search(line)):
                 try:
                     self.config[name] = convert(match.group(1).rstrip("."))
                 except ValueError:
                     continue
+                self._wanted = [rule for rule in self._wanted if rule is not each]
         if "train" in lowered or lowered.startswith("step"):
             self._training_time(line, lowered, number)
         if "size" in lowered or "bytes" in lowered or "serialized" in lowered:
             self._sizes(line, number)
-        if any(word in lowered for word in _CALIBRATION):
+        if "calibrat" in lowered or "hessian" in lowered or "gptq" in lowered:
             self._calibration(line, number)
         if self.stored_targets is None and "prefix" in lowered and _STORED_TARGETS.search(line):
             self.stored_targets = LoggedLine(line[:_QUOTED], number)

@@ -70,8 +70,10 @@ def syntax_of(source: str) -> Syntax | Broken:
     for place, node in enumerate(nodes):  # grows while it is walked
         kind = type(node)
         places[kind].append(place)
-        for name in _FIELDS.get(kind) or _fields(kind):
+        for name in fields_of(kind):
             value = getattr(node, name, None)
+            if value is None:
+                continue
             for child in value if isinstance(value, list) else (value,):
                 if isinstance(child, ast.AST) and child._fields:
                     parents[child] = node
@@ -79,8 +81,9 @@ def syntax_of(source: str) -> Syntax | Broken:
     return Syntax(parsed.tree, tuple(nodes), parents, dict(places), parsed.grammar)
 
 
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+def fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
     """The fields of a node type that can hold nodes other than operators and contexts."""
-    if kind not in _FIELDS:
-        _FIELDS[kind] = tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
-    return _FIELDS[kind]
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        fields = _FIELDS[kind] = tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    return fields
