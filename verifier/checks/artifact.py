@@ -54,8 +54,9 @@ class _SeedSize:
 def artifact(evidence: Evidence) -> list[Outcome]:
     """Adds code and compressed model for every seed that the claim rests on, in four readings. S_log is the
     log's own labelled total. S_shipped is the script as it lies in the folder plus the logged model. S_min
-    is the packed code plus the logged model: packed fast with brotli where that fits, else as small as it gets (no
-    comments or docstrings, best codec). S_all adds every code, tokenizer and table file of the folder.
+    is the packed code plus the logged model: brotli at a fast setting where that fits, else as small as it
+    gets (no comments or docstrings, best codec), and the model alone where that is over the cap by itself.
+    S_all adds every code, tokenizer and table file of the folder.
 
     FAIL: S_log or S_min is over 16,000,000 for a seed that the claim rests on. WARN: S_log is over because
     the log counted raw code, while the folder ships that very program packed, or behind a stub, and the
