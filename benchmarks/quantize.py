@@ -139,7 +139,7 @@ def rows(from_data: Mapping[str, Tensor], from_self: Mapping[str, Tensor]) -> li
         row("GPTQ (training data), 12.85 / 20 std", int6, from_data, **std),
         row("GPTQ (own text), quantile clip", int6, from_self),
         row("GPTQ (own text), 12.85 / 20 std", int6, from_self, **std),
-        row("GPTQ (training data), 5 % off by pruning", int6, from_data, 0.05),
+        row("GPTQ (training data), std, 5 % pruned off", int6, from_data, 0.05, **std),
         row("GPTQ (training data), embedding int7 by 64", int6, from_data, embedding_bits=7, embedding_group_size=64),
         row("nearest, quantile clip", int5),
         row("GPTQ (training data), quantile clip", int5, from_data),
