@@ -141,8 +141,9 @@ def stream_of(
             f"{loaded.config.vocab_size}; pass the tokenizer and data of the training run"
         )
     tokens = read_stream(dataset.val_pattern, vocab_size=sp.vocab_size())
+    table = byte_counter(dataset, sp, tokens)
     if max_tokens is not None:
         if max_tokens < 1:
             raise ValueError(f"--max-tokens must be at least 1, got {max_tokens}")
         tokens = tokens[: max_tokens + 1]
-    return tokens, byte_counter(dataset, sp, tokens)
+    return tokens, table
