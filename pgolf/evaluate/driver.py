@@ -119,7 +119,7 @@ def _score(
     entropies: bool,
 ) -> None:
     """Fix the losses that the first `scored` windows own."""
-    spans = [range(window.score_from, window.end) for window in windows[:scored]]
+    spans = [np.arange(window.score_from, window.end) for window in windows[:scored]]
     position_P = _index(np.concatenate(spans), tokens_N)
     row_P = _index(np.repeat(np.arange(scored), [len(span) for span in spans]), tokens_N)
     start_B = _index(np.array([window.start for window in windows]), tokens_N)
