@@ -93,7 +93,7 @@ ALONE = Ranks()
 
 
 @contextmanager
-def process_group(ranks: Ranks, device: torch.device, timeout_seconds: float = 300.0) -> Iterator[None]:
+def process_group(ranks: Ranks, device: torch.device, timeout_seconds: float = 1800.0) -> Iterator[None]:
     """Join the ranks for the duration of the block: gloo between CPUs, and NCCL between GPUs.
 
     When a rank raises, its error goes on with a note that says which rank it was, and the other ranks stop at
