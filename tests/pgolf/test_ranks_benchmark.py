@@ -15,8 +15,14 @@ def test_a_run_reports_its_losses_and_pace(tmp_path, tokenizer_path, capsys):
     for split in ("train", "val"):
         write_shard(tmp_path / f"fineweb_{split}_000000.bin", np.arange(3000) % 1000)
     arguments = argparse.Namespace(
-        **{"preset": "tiny", "steps": 10, "data": tmp_path, "tokenizer": tokenizer_path, "micro_batches": 8},
-        **{"muon_variant": "muoneq_r", "every_rank_does_all": False, "seed": 1},
+        preset="tiny",
+        steps=10,
+        data=tmp_path,
+        tokenizer=tokenizer_path,
+        micro_batches=8,
+        muon_variant="muoneq_r",
+        every_rank_does_all=False,
+        seed=1,
     )
     result = measure(arguments, ALONE, torch.device("cpu"))
     assert [step for step, _ in result["losses"]] == [1, 10]
