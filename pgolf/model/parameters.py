@@ -33,6 +33,9 @@ EMBEDDING_TABLES = (
 )
 """Tables looked up by token or by hash, by their whole names: a gradient touches few rows, so Adam."""
 
+HEADS = ("lm_head.", "mtp_heads.")
+"""Maps from the hidden state to the vocabulary, by the start of their names: Adam, as the contest's root script."""
+
 Role = Literal["matrix", "embedding", "head", "control"]
 
 
@@ -40,7 +43,7 @@ def parameter_role(name: str, ndim: int) -> Role:
     """The role of the parameter `name` of a GPT, which has `ndim` dimensions."""
     if name in EMBEDDING_TABLES:
         return "embedding"
-    if name == "lm_head.weight":
+    if name.startswith(HEADS):
         return "head"
     if ndim != 2 or any(control in name for control in CONTROL_TENSORS):
         return "control"

@@ -24,8 +24,11 @@ def test_tables_are_embeddings_and_maps_are_matrices(model):
     linear = {
         f"{name}.weight" for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)
     }
-    assert {name for name, role in roles.items() if role == "matrix"} == linear - {"lm_head.weight"}
-    assert roles["lm_head.weight"] == "head"
+    assert {name for name, role in roles.items() if role == "matrix"} == {
+        name for name in linear if "head" not in name
+    }
+    heads = {name for name, role in roles.items() if role == "head"}
+    assert heads == {"lm_head.weight", "mtp_heads.0.weight", "mtp_heads.1.weight"}
 
 
 def test_whatever_steers_the_others_is_named_as_a_control_tensor(model):
@@ -41,7 +44,7 @@ def test_optimizers_take_each_parameter_once():
     groups = optimizers.adam.param_groups + optimizers.muon.param_groups
     owned = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(owned) == sorted(id(parameter) for parameter in model.parameters())
-    assert all(matrix.ndim == 2 for matrix in split_parameters(model)[0])
+    assert all(matrix.ndim == 2 for matrix in split_parameters(model).matrices)
 
 
 def test_tables_are_quantized_as_embeddings_and_controls_are_kept():

@@ -1,7 +1,10 @@
 """Every parameter has one optimizer, and rates follow the schedule."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from pgolf.model import GPT, GPTConfig
 from pgolf.optim import OptimizerConfig, OptimizerSet, lr_scale, muon_momentum, split_parameters
@@ -18,10 +21,57 @@ def test_every_parameter_belongs_to_exactly_one_group(tied):
 
 def test_matrices_are_the_blocks_linear_maps():
     model = GPT(GPTConfig.tiny())
-    matrices, scalars = split_parameters(model)
-    assert len(matrices) == 4 * 6
-    assert len(scalars) == 4 * 4 + 1
-    assert any(parameter is model.skip_weights for parameter in scalars)
+    split = split_parameters(model)
+    assert (len(split.matrices), len(split.scalars)) == (4 * 6, 4 * 4 + 1)
+    assert any(parameter is model.skip_weights for parameter in split.scalars)
+    assert (len(split.embeddings), split.tables, split.heads) == (1, [], [])
+
+
+def model_with_tables():
+    """The baseline, with the names that a hashed embedding and multi-token heads have."""
+    model = GPT(GPTConfig.tiny(tie_embeddings=False))
+    model.bigram = nn.Embedding(64, 16)
+    model.bigram_proj = nn.Linear(16, 128, bias=False)
+    model.mtp_heads = nn.ModuleList([nn.Linear(128, 1024, bias=False)])
+    return model
+
+
+def test_tables_and_heads_have_groups_of_their_own():
+    model = model_with_tables()
+    split = split_parameters(model)
+    assert [id(p) for p in split.tables] == [id(model.bigram.weight)]
+    assert [id(p) for p in split.heads] == [id(model.lm_head.weight), id(model.mtp_heads[0].weight)]
+    assert any(p is model.bigram_proj.weight for p in split.matrices)
+
+
+def test_each_group_moves_by_its_own_rate_and_decay():
+    """AdamW with beta1 = beta2 = 0 steps by the sign of the gradient, after weights shrink by rate x decay."""
+    model = model_with_tables()
+    config = OptimizerConfig(
+        embed_lr=0.1,
+        table_lr=0.2,
+        head_lr=0.3,
+        scalar_lr=0.4,
+        adam_eps=1e-12,
+        embed_weight_decay=0.5,
+        head_weight_decay=0.25,
+        scalar_weight_decay=0.125,
+        beta1=0.0,
+        beta2=0.0,
+    )
+    expected = {}
+    for parameter, lr, decay in (
+        (model.tok_emb.weight, 0.1, 0.5),
+        (model.bigram.weight, 0.2, 0.5),
+        (model.lm_head.weight, 0.3, 0.25),
+        (model.skip_weights, 0.4, 0.125),
+    ):
+        expected[parameter] = parameter.detach() * (1 - 0.5 * lr * decay) - 0.5 * lr
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 3.0)
+    OptimizerSet(model, config).step(scale=0.5, momentum=0.9)
+    for parameter, value in expected.items():
+        torch.testing.assert_close(parameter.detach(), value)
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (60, 1.0), (80, 0.5), (99, 0.025), (100, 0.0)])
@@ -39,6 +89,30 @@ def test_warmdown_by_wallclock_uses_the_pace_so_far(elapsed_ms, expected):
 
 def test_no_warmdown_is_a_constant_rate():
     assert lr_scale(99, iterations=100, warmdown_iters=0, elapsed_ms=1.0, cap_ms=None) == 1.0
+
+
+@pytest.mark.parametrize("capped", [False, True])
+@pytest.mark.parametrize(
+    ("done", "expected"), [(0.0, 1.0), (0.25, 1.0), (0.5, 2 / 3), (0.925, 0.1), (1.0, 0.0)]
+)
+def test_warmdown_over_a_share_of_the_run(capped, done, expected):
+    scale = lr_scale(
+        int(1000 * done) if not capped else 3,
+        iterations=1000,
+        warmdown_iters=10**6,
+        elapsed_ms=80.0 * done,
+        cap_ms=80.0 if capped else None,
+        warmdown_frac=0.75,
+    )
+    assert scale == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("step", range(0, 101, 5))
+def test_a_cosine_falls_as_slowly_at_both_ends_and_ends_at_its_floor(step):
+    settings = {"iterations": 100, "warmdown_iters": 50, "elapsed_ms": 0.0, "cap_ms": None}
+    scale = lr_scale(step, **settings, shape="cosine", floor=0.1)
+    expected = 1.0 if step < 50 else 0.5 * (1 + math.cos(math.pi * (step - 50) / 50))
+    assert scale == pytest.approx(max(expected, 0.1))
 
 
 def test_muon_momentum_warms_up_in_a_line():
@@ -87,6 +161,13 @@ def test_restored_optimizers_repeat_their_steps():
         {"warmdown_iters": -1},
         {"muon_backend_steps": 0},
         {"adam_eps": 0.0},
+        {"muon_variant": "adam"},
+        {"muon_coefficients": "cubic"},
+        {"warmdown_shape": "sqrt"},
+        {"warmdown_frac": 1.5},
+        {"table_lr": -0.1},
+        {"matrix_weight_decay": -0.1},
+        {"mousse_every": 0},
     ],
 )
 def test_bad_rates_are_refused(changes):
