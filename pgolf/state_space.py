@@ -104,9 +104,8 @@ def chunked(
     value_BHCLE = value_BTHE.view(batch, chunks, chunk, heads, width).permute(0, 3, 1, 2, 4)
     log_decay_BHCL = log_decay_BTH.view(batch, chunks, chunk, heads).permute(0, 3, 1, 2)
     document_BCL = document_BT.view(batch, chunks, chunk)
-    last_document_BC = F.pad(
-        document_BCL[..., -1], (1, 0)
-    )  # of the memory that enters each chunk, and leaves
+    # Of the memory before the first chunk, then after each.
+    last_document_BC = F.pad(document_BCL[..., -1], (1, 0))
 
     # Within a chunk: causal attention without a softmax, weighted by what is left of each token.
     inside_BHCLL = pairwise_decay(log_decay_BHCL, document_BCL[:, None])
@@ -220,7 +219,7 @@ class StateSpaceMixer(nn.Module):
         raw_BTW = torch.cat((self.query(x_BTD), self.key(x_BTD), self.value(x_BTD)), dim=-1)
         mixed_BTW, conv_BKW = self._convolve(raw_BTW, state.conv_BKW, reset_BT)
         query_BTN, key_BTN, value_BTD = torch.split(
-            F.silu(mixed_BTW), (self.state_dim, self.state_dim, x_BTD.size(-1)), dim=-1
+            F.silu(mixed_BTW), [self.state_dim, self.state_dim, x_BTD.size(-1)], dim=-1
         )
         value_BTHE = value_BTD.reshape(batch, length, self.num_heads, -1)
         dt_BTH = F.softplus(self.dt(x_BTD).float() + self.dt_bias)
