@@ -171,17 +171,19 @@ class JEPA(nn.Module):
                 f"{ids_BT.size(1)} ids are {count} patches of {self.config.patch_bytes}; this model reads at "
                 f"most {self.config.max_patches}; score in shorter windows"
             )
-        return ids_BT[:, : count * self.config.patch_bytes].unflatten(1, (count, self.config.patch_bytes))
+        return ids_BT[:, : count * self.config.patch_bytes].reshape(
+            len(ids_BT), count, self.config.patch_bytes
+        )
 
     def forward(self, ids_BT: Tensor) -> Tensor:
         """logits_BTV: at position t, those of the id at t + 1 given ids 0..t and nothing later."""
         return self._decode(ids_BT, self.predicted_latents(self.encoder(self.patches(ids_BT))))
 
     def loss(
-        self, ids_BT: Tensor, target_ids_BT: Tensor, reduction: Literal["mean", "none"] = "mean"
+        self, input_ids_BT: Tensor, target_ids_BT: Tensor, reduction: Literal["mean", "none"] = "mean"
     ) -> Tensor:
         """Cross-entropy in nats per id: its mean, or with `reduction="none"` of shape (B, T)."""
-        nats_BT = F.cross_entropy(self(ids_BT).mT, target_ids_BT, reduction="none")
+        nats_BT = F.cross_entropy(self(input_ids_BT).mT, target_ids_BT, reduction="none")
         return nats_BT if reduction == "none" else nats_BT.mean()
 
     def training_losses(self, ids_BT: Tensor, target_ids_BT: Tensor) -> Losses:
@@ -211,4 +213,5 @@ class JEPA(nn.Module):
             predicted_BMD = torch.zeros_like(predicted_BMD)
         next_T = torch.arange(1, ids_BT.size(1) + 1, device=ids_BT.device)
         latent_BTD = predicted_BMD[:, next_T // self.config.patch_bytes]
-        return self.decoder(ids_BT, latent_BTD, next_T % self.config.patch_bytes)
+        logits_BTV: Tensor = self.decoder(ids_BT, latent_BTD, next_T % self.config.patch_bytes)
+        return logits_BTV
