@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pgolf.corpus import CorpusError
+from pgolf.distributed import RankFailed
 from pgolf.train import TrainingDiverged
 
 PLAIN_SECONDS = 10.0  # between progress lines where there is no terminal
 USAGE_ERROR = 2
-EXPECTED = (ValueError, OSError, CorpusError, TrainingDiverged)
+EXPECTED = (ValueError, OSError, CorpusError, RankFailed, TrainingDiverged)
 """What bad input raises. Anything else is a bug, and keeps its traceback."""
 
 P = ParamSpec("P")

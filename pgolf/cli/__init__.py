@@ -1,4 +1,4 @@
-"""The `pgolf` command: train, eval, methods, pack, and data."""
+"""The `pgolf` command: train, eval, methods, pack, jepa, and data."""
 
 from pgolf.cli.commands import app
 

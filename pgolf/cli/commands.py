@@ -6,6 +6,7 @@ import typer
 
 from pgolf.cli.data import data_app
 from pgolf.cli.evaluate import evaluate, methods
+from pgolf.cli.jepa import jepa
 from pgolf.cli.pack import pack
 from pgolf.cli.train import train
 
@@ -16,4 +17,5 @@ app.command()(train)
 app.command("eval")(evaluate)
 app.command()(methods)
 app.command()(pack)
+app.command()(jepa)
 app.add_typer(data_app, name="data")

@@ -117,7 +117,10 @@ def test_every_kind_of_tokens_trains_and_scores_over_the_bytes_of_the_text(tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--preset", "huge"], "unknown preset 'huge'; expected tiny or naive-baseline"),
+        (
+            ["train", "--preset", "huge"],
+            "unknown preset 'huge'; expected tiny or naive-baseline or eleven-layer or hybrid",
+        ),
         (["train", "--data", "nowhere"], "--data and --tokenizer belong together"),
         (["train", "--data", "nowhere", "--tokenizer", "t.model"], "no data folder at nowhere"),
         (["train", "--data", ".", "--tokenizer", "t.model"], "no tokenizer at t.model"),
