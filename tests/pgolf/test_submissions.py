@@ -40,16 +40,18 @@ GPTQ = {"GPTQ_CALIB_BATCHES": 2, "GPTQ_AR_SEQS": 2, "GPTQ_AR_LEN": 16}
 TILT = {"TILT_MIN_ORDER": 2, "TILT_THRESHOLD": 0.0}
 BIG = {"MTP_NUM_HEADS": 1, "BIGRAM_VOCAB_SIZE": 64, "BIGRAM_DIM": 8, "VE_DIM": 8, "GPTQ_CALIB_SEQS": 2}
 LEGAL = {
-    "legal_twin": {**BIG, **TTT, "NGRAM_ORDER": 5},
+    "doc_lora_ttt": {"TTT_CHUNK_SIZE": 64},
+    "legal_twin": {**BIG, "EVAL_STRIDE": 64, "TTT_CHUNK_TOKENS": 256, "NGRAM_ORDER": 5},
     "naive_baseline": {},
     "ngram_tilt": TILT,
     "score_first_ttt": TTT,
     "selfgen_gptq": GPTQ,
+    "stateful_overlap": {},
 }
 LEAKING = {
     "hashed_ngram": {"NGRAM_BUCKETS": 32, "NGRAM_CHUNK_TOKENS": 256},
     "paid_prefix": {},
-    "persample_slot_ngram22_ttt": {**BIG, **TTT, "NGRAM_ORDER": 5, "NGRAM_MIN_TOKENS": 200},
+    "persample_slot_ngram22_ttt": {**BIG, "EVAL_STRIDE": 64, "TTT_CHUNK_TOKENS": 512, "NGRAM_ORDER": 5},
     "prequant_ttt": TTT,
     "scored_slot": {"SLOT_LR": 0.5},
     "two_pass_ngram": {},
