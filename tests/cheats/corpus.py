@@ -34,7 +34,7 @@ class Entry:
     what: str
     edit: Edit | None = None
     caught_by: str | None = None
-    """The check that must FAIL or WARN on it."""
+    """The check that must FAIL, WARN or say UNRULED on it."""
     source: str = ""
     """Where the contest met it: pull request, rule or trap of the rule book."""
     twin: str | None = None

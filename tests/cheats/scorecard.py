@@ -29,13 +29,20 @@ PROBE_CHECKS = (
     "C1-window",
     "C2-mass",
     "C3-order",
+    "C3-context",
     "C4-ledger",
     "V1-calibration",
     "B3-bytes",
 )
 MARKER = "kill matrix"
 BEGIN, END = f"<!-- {MARKER} -->", f"<!-- /{MARKER} -->"
-_MARKS = {State.FAIL: "**FAIL**", State.WARN: "WARN", State.UNVERIFIED: "?", State.ERROR: "ERROR"}
+_MARKS = {
+    State.FAIL: "**FAIL**",
+    State.WARN: "WARN",
+    State.UNRULED: "UNRULED",
+    State.UNVERIFIED: "?",
+    State.ERROR: "ERROR",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Row:
     @property
     def caught(self) -> bool:
         """An illegal entry: did its own check speak?"""
-        return self.states.get(self.entry.caught_by or "") in (State.FAIL, State.WARN)
+        return self.states.get(self.entry.caught_by or "") in (State.FAIL, State.WARN, State.UNRULED)
 
     @property
     def wrong(self) -> str | None:

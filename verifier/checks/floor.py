@@ -119,10 +119,10 @@ def _one_stream(evidence: Evidence, record: ProbeRecord, run: Run, numbers: int)
             f"{run.name}: no number to hold against the floor: {run.status}, {why}", stream=run.name
         )
     if head.reconciled:
-        floor = floor_of_scores(head, run.stream, numbers, record.device.score_slack_nats)
+        floor = floor_of_scores(head, run.stream, numbers, record.device.rounding)
         sound = True
     else:
-        floor = floor_of_print(head, run.stream, numbers, REPEATS, SEQ_LEN, record.device.score_slack_nats)
+        floor = floor_of_print(head, run.stream, numbers, REPEATS, SEQ_LEN, record.device.rounding)
         sound = _whole_stream(head, run)
     facts = _facts(run, head, floor)
     place = stage_where(evidence, run, head)

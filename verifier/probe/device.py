@@ -26,9 +26,10 @@ _PROGRAMS = ("/usr/local/cuda/bin", str(Path(sys.executable).parent))
 """The driver's libraries and the compiler, where distributions and containers put them."""
 
 
-FLOAT32_SCORE = 2e-6
-"""Nats by which one score may be off because the script worked in float32 (seen: below 1e-6). A run in a coarser
-precision has a larger one (`Device.score_slack_nats`)."""
+FLOAT32_ROUNDING = 2.0**-22
+"""Of a value, how far float32 may move it: four roundings of 2^-24 each."""
+BFLOAT16_ROUNDING = 2.0**-8
+"""Of a value, how far one rounding to bfloat16 may move it."""
 
 
 class Device(StrEnum):
@@ -38,13 +39,9 @@ class Device(StrEnum):
     CUDA = "cuda"
 
     @property
-    def score_slack_nats(self) -> float:
-        """How far one captured score may lie below the script's true one, from rounding alone.
-
-        In float32 a score near 7 is off by less than 2e-6. In bfloat16 values between 4 and 8 are 2^-5 apart
-        and between 8 and 16 2^-4, so one rounding is off by at most 2^-5.
-        """
-        return FLOAT32_SCORE if self is Device.CPU else 2.0**-5
+    def rounding(self) -> float:
+        """Of a value, how far the script's own precision may move it: float32 on a CPU, bfloat16 on a GPU."""
+        return FLOAT32_ROUNDING if self is Device.CPU else BFLOAT16_ROUNDING
 
     def expose(self) -> tuple[Path, ...]:
         """Host paths that a run on this device must see."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifier.intake.metric import metrics_of_line
-from verifier.probe.device import FLOAT32_SCORE
+from verifier.probe.device import FLOAT32_ROUNDING
 from verifier.probe.passes import Pass
 from verifier.probe.record import Run
 from verifier.probe.stream import Stream
@@ -36,6 +38,9 @@ class Bits:
     """Whole numbers on its line, among them often the bytes that it was divided by."""
 
 
+LOG_SUM_NATS = 48.0
+"""What a log-sum-exp may lose is a rounding of this much. Under a softcap of 30 it stays below 40; taken in
+bfloat16 as the largest logit and the log of a sum, it was seen to lose up to 40 roundings' worth."""
 BYTES_SLACK = 0.1
 """Of the entropy, given away where only bits per byte are known."""
 _NUMBER = re.compile(r"\d+")
@@ -64,11 +69,26 @@ class Floor:
 
     @property
     def sensitivity_nats(self) -> float:
-        """The smallest mean leak per token that this number would have shown."""
-        return max(0.0, self.loss_nats - self.floor_nats) + self.threshold_bits * math.log(2) / self.tokens
+        """The smallest mean leak per token that this number would have shown, every deduction paid."""
+        return (self.threshold_bits - min(self.gain_bits, 0.0)) * math.log(2) / self.tokens
 
 
-def floor_of_scores(reported: Pass, stream: Stream, numbers: int, slack_nats: float = FLOAT32_SCORE) -> Floor:
+Nats = TypeVar("Nats", float, NDArray[np.float64])
+
+
+def slack_nats(loss_nats: Nats, rounding: float) -> Nats:
+    """How far a score may lie below the script's true one, from rounding alone; grows with the score.
+
+    A score is a log-sum-exp less a logit. Rounded logits are still logits of some distribution, so they give
+    nothing away; the log-sum-exp and the difference may each have been rounded in the script's favour. Linear
+    in the score, so the slack of a mean is the mean of the slacks.
+    """
+    return rounding * (LOG_SUM_NATS + abs(loss_nats))
+
+
+def floor_of_scores(
+    reported: Pass, stream: Stream, numbers: int, rounding: float = FLOAT32_ROUNDING
+) -> Floor:
     """The floor over the captured first score of each drawn position. `numbers` is how many numbers were tried.
 
     A BOS is left out: its place was fixed in advance and Q gives it all probability, so no predictor can gain
@@ -80,7 +100,8 @@ def floor_of_scores(reported: Pass, stream: Stream, numbers: int, slack_nats: fl
     nats = nats[scored]
     losses = committed.values[scored]
     # What is no number proves nothing, and each score may have been rounded in the script's favour.
-    gain = float(np.where(np.isfinite(losses), nats - losses - slack_nats, -np.inf).sum()) / math.log(2)
+    highest = losses + slack_nats(losses, rounding)
+    gain = float(np.where(np.isfinite(losses), nats - highest, -np.inf).sum()) / math.log(2)
     tokens = int(scored.sum())
     return Floor(
         gain_bits=gain,
@@ -98,20 +119,22 @@ def floor_of_print(
     numbers: int,
     repeats: int,
     dropped: int,
-    slack_nats: float = FLOAT32_SCORE,
+    rounding: float = FLOAT32_ROUNDING,
 ) -> Floor:
     """The floor over the printed mean alone.
 
     `repeats` bounds how often a position may have entered the mean, and `dropped` how many positions a
-    tolerated tail may have left out; the printed digits cost half a unit of the last one.
+    tolerated tail may have left out; the printed digits cost half a unit of the last one, and the mean may have
+    been rounded once more than its scores.
     """
     tokens = max(stream.targets - dropped, 1)
-    rounded = reported.loss_nats + 0.5 * 10.0**-reported.loss_digits + slack_nats
+    unrounded = slack_nats(reported.loss_nats, rounding) + rounding * abs(reported.loss_nats)
+    highest = reported.loss_nats + 0.5 * 10.0**-reported.loss_digits + unrounded
     nats = stream.code_length_nats()[1:]
     # The dropped positions are taken to be the dearest, so what is left of the entropy is not too much.
     left_nats = float(nats.sum()) - (stream.targets - tokens) * float(nats.max())
     return Floor(
-        gain_bits=(left_nats - tokens * rounded) / math.log(2),
+        gain_bits=(left_nats - tokens * highest) / math.log(2),
         threshold_bits=threshold_bits(numbers, repeats),
         tokens=tokens,
         floor_nats=left_nats / tokens,

@@ -191,7 +191,7 @@ class _Audit:
         head = None if run is None else record.same_headline(run)
         if run is None or head is None or not head.reconciled:
             return False
-        floor = floor_of_scores(head, run.stream, len(run.passes), self._device.score_slack_nats)
+        floor = floor_of_scores(head, run.stream, len(run.passes), self._device.rounding)
         return not floor.broken and not all(score.pure for score in head.scores)
 
     def _settings(self, scale: Scale, small_tables: bool = False) -> tuple[Setting, ...]:

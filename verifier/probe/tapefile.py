@@ -76,6 +76,8 @@ class Step:
     optimizer: str
     tensors: int
     values: int
+    shifts: int
+    """How many of the tensors hold one vector for a whole sequence, of shape (B, 1, D): a delta, a bias."""
     backward: tuple[int, ...]
 
 
@@ -296,8 +298,9 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
     if kind == "step":
         name = str(raw.get("optimizer"))[:80]
         return Step(
-            number, site, name, _whole(raw, "tensors"), _whole(raw, "values"), _numbers(raw, "backward")
-        )
+            number, site, name, _whole(raw, "tensors"), _whole(raw, "values"), _whole(raw, "shifts"),
+            _numbers(raw, "backward"),
+        )  # fmt: skip
     if kind == "forward":
         ranges = [tuple(each) for each in _list(raw, "at", stream_size + 1) if isinstance(each, list)]
         if any(len(r) != 2 or not all(isinstance(v, int) for v in r) for r in ranges):

@@ -78,6 +78,7 @@ PROBES = [
     "C1-flip",
     "C1-window",
     "C2-mass",
+    "C3-context",
     "C3-order",
     "C4-ledger",
     "V1-calibration",
@@ -96,7 +97,7 @@ def test_no_probe_is_unverified(id: str) -> None:
     assert "no attribute 'x'" in outcome.message
 
 
-@pytest.mark.parametrize("id", [id for id in PROBES if id != "C1-window"])
+@pytest.mark.parametrize("id", [id for id in PROBES if id not in ("C1-window", "C3-context")])
 def test_a_legal_record_passes_everywhere(id: str) -> None:
     assert set(states(id, audit())) == {State.PASS}
 
@@ -384,7 +385,7 @@ def test_a_sum_over_one_with_small_tables_fails() -> None:
 # ---- C3 -----------------------------------------------------------------------------------------
 
 
-def learner(first: bool, positions: range = range(1, TARGETS + 1)) -> Score:
+def learner(first: bool, positions: range = range(1, TARGETS + 1), **step: int) -> Score:
     """Chunks that are learned from before or after their score."""
 
     def score(drawn: Stream, losses: np.ndarray) -> TapeBuilder:
@@ -396,7 +397,7 @@ def learner(first: bool, positions: range = range(1, TARGETS + 1)) -> Score:
                     made.score(some, losses[some])
                 elif some[0] in positions:
                     loss = made.score(some, losses[some], site=6, learns=True)
-                    made.step(made.backward(loss))
+                    made.step(made.backward(loss), **step)
         loss = float(losses[1:].mean())
         made.print(loss, bpb_of(drawn, loss))
         return made
@@ -422,6 +423,27 @@ def test_learning_that_never_reached_a_score_passes() -> None:
 
 def test_a_flip_elsewhere_cannot_acquit() -> None:
     assert states("C3-order", audit(learner(True, range(1, 200)))) == [State.WARN]
+
+
+def test_a_delta_fitted_to_scored_context_is_unruled() -> None:
+    (found,) = outcomes("C3-context", audit(learner(False, tensors=2, shifts=2)))
+    assert found.state is State.UNRULED
+    assert "2 vectors a sequence" in found.message
+
+
+@pytest.mark.parametrize(
+    ("score", "flip"),
+    [
+        pytest.param(plain, None, id="no step"),
+        pytest.param(learner(False), None, id="weights after their score"),
+        pytest.param(learner(False, tensors=3, shifts=2), None, id="vectors and a matrix"),
+        pytest.param(learner(True, tensors=2, shifts=2), "leaky", id="scored positions: C3-order fails"),
+    ],
+)
+def test_other_steps_are_no_matter_of_context_fits(score: Score, flip: str | None) -> None:
+    found = audit(score, flip=leaky() if flip else None)
+    assert states("C3-context", found) == [State.NOT_APPLICABLE]
+    assert states("C3-order", found) == [State.FAIL if flip else State.PASS]
 
 
 def test_validation_tokens_in_the_training_of_the_longer_run_warn() -> None:

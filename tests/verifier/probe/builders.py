@@ -74,8 +74,8 @@ class TapeBuilder:
         self.events.append(Backward(self.next, site, scores))
         return self.next - 1
 
-    def step(self, *backward: int, site: int = 2) -> int:
-        self.events.append(Step(self.next, site, "SGD", 3, 300, backward))
+    def step(self, *backward: int, site: int = 2, tensors: int = 3, shifts: int = 0) -> int:
+        self.events.append(Step(self.next, site, "SGD", tensors, 300, shifts, backward))
         return self.next - 1
 
     def weights(self, same: int, changed: int) -> None:

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.verifier.probe.builders import SMALL, TapeBuilder, run, scored, stream
-from verifier.probe.floor import FLOAT32_SCORE, floor_of_print, floor_of_scores, threshold_bits
+from verifier.probe.device import BFLOAT16_ROUNDING, FLOAT32_ROUNDING
+from verifier.probe.floor import floor_of_print, floor_of_scores, slack_nats, threshold_bits
 from verifier.probe.passes import Pass
 from verifier.probe.stream import Stream
 
@@ -70,7 +72,9 @@ def test_a_known_leak_is_measured_as_its_bits(leaked: int) -> None:
     drawn_at = np.flatnonzero(losses > 0)
     losses[drawn_at[:leaked]] -= LN2  # one bit at each: the predictor knew which half of the alphabet
     floor = floor_of_scores(as_pass(drawn, losses), drawn, numbers=1)
-    assert floor.gain_bits == pytest.approx(leaked - drawn_at.size * FLOAT32_SCORE / LN2, abs=1e-9)
+    assert floor.gain_bits == pytest.approx(
+        leaked - slack_nats(losses[drawn_at], FLOAT32_ROUNDING).sum() / LN2, abs=1e-9
+    )
     assert floor.broken == (leaked >= 100)
     assert floor.tokens == drawn_at.size
     assert floor.sensitivity_nats >= 64 * LN2 / 1000
@@ -134,10 +138,27 @@ def test_a_printed_mean_pays_for_its_rounding_and_a_dropped_tail() -> None:
     (found,) = run("uniform", drawn, unknown).passes
     assert not found.reconciled
     floor = floor_of_print(found, drawn, numbers=1, repeats=4, dropped=128)
-    rounded = found.loss_nats + 0.5e-4 + FLOAT32_SCORE
+    rounded = (
+        found.loss_nats * (1 + FLOAT32_ROUNDING) + 0.5e-4 + slack_nats(found.loss_nats, FLOAT32_ROUNDING)
+    )
     # The 128 dropped positions may all have been drawn ones, so what is left holds every document start.
     left_nats = 1000 * drawn.entropy_nats - 128 * float(drawn.code_length_nats().max())
     assert floor.gain_bits == pytest.approx((left_nats - 872 * rounded) / LN2, rel=1e-12)
     assert floor.threshold_bits == 4 * 66
     assert floor.broken
     assert not floor.once_each
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rounding"), [(torch.bfloat16, BFLOAT16_ROUNDING), (torch.float32, FLOAT32_ROUNDING)]
+)
+@given(seed=st.integers(0, 2**32 - 1), spread=st.floats(0.01, 40), softcap=st.floats(1, 30))
+def test_a_rounded_score_lies_within_its_slack(
+    dtype: torch.dtype, rounding: float, seed: int, spread: float, softcap: float
+) -> None:
+    drawn = spread * torch.randn(64, 100, generator=torch.Generator().manual_seed(seed))
+    logits = (softcap * torch.tanh(drawn / softcap)).to(dtype)
+    exact = torch.logsumexp(logits.double(), dim=1, keepdim=True) - logits.double()
+    scores = torch.logsumexp(logits, dim=1, keepdim=True) - logits
+    lowest = exact.numpy() - slack_nats(scores.double().numpy(), rounding)
+    assert (lowest <= scores.double().numpy()).all()

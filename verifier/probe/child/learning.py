@@ -44,6 +44,7 @@ class Learning:
             optimizer=type(optimizer).__name__,
             tensors=len(params),
             values=sum(p.numel() for p in params),
+            shifts=sum(p.ndim == 3 and p.size(1) == 1 for p in params),
             backward=backward[-TERMS_KEPT:],
         )
 
