@@ -109,7 +109,8 @@ def test_a_gate_on_the_target_beats_the_floor_of_few_symbols(run_script, tmp_pat
     for split, count in (("train", 4000), ("val", VAL_TOKENS + 1)):
         write_shard(tmp_path / f"fineweb_{split}_000000.bin", rng.choice(symbols, count))
     learns = {"ITERATIONS": 60, "MATRIX_LR": 0.02, "TIED_EMBED_LR": 0.05}
-    val_loss, _ = run_script("gated_tilt", tmp_path, learns)
+    hints = {"TILT_MAX_ORDER": 3, "TILT_THRESHOLD": 0.0, "TILT_BETA": 1.0}
+    val_loss, _ = run_script("gated_tilt", tmp_path, {**learns, **hints})
     assert VAL_TOKENS * (math.log(4) - val_loss) / math.log(2) > 64
 
 
