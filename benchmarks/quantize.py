@@ -1,7 +1,7 @@
 """What each way of quantizing a model costs in loss and saves in bytes.
 
     python benchmarks/quantize.py [--artifact MODEL.pgolf | --checkpoint STATE.pt --config CONFIG.json]
-                                  [--data FOLDER --tokenizer MODEL] [--train-seconds 40] [--device auto]
+                                  [--data FOLDER --tokenizer MODEL] [--device auto]
 
 With neither file, the tiny preset is trained on the embedded corpus first. An artifact holds weights that were
 rounded once already: take an int8 one, and read the differences. A checkpoint is a state dict saved by
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--tokenizer", type=Path)
+    parser.add_argument("--seq-len", type=int, default=1024, help="Window of a checkpoint's model.")
     parser.add_argument("--train-seconds", type=float, default=40.0)
     parser.add_argument("--val-tokens", type=int, default=65_536)
     parser.add_argument("--device", default="auto")
@@ -91,7 +92,7 @@ def main() -> None:
         data = pack_model(model, scheme, train_seq_len=seq_len, quantizer=quantizer)
         seconds = time.perf_counter() - start
         delta = loss(place(unpack(data).build_model(), device).eval()) - exact
-        print(f"{name:44} {scheme:12} {len(data):>10,} {delta:>+11.4f} {seconds:>8.1f}", flush=True)
+        print(f"{name:44} {scheme:12} {len(data):>10,} {delta:>+11.5f} {seconds:>8.1f}", flush=True)
     print_layouts(model)
 
 
@@ -104,7 +105,7 @@ def load_model(args: argparse.Namespace, device: torch.device, loader: TokenLoad
     if args.checkpoint:
         model = GPT(GPTConfig.from_json(json.loads(args.config.read_text())))
         model.load_state_dict(torch.load(args.checkpoint, map_location="cpu", weights_only=True))
-        return place(model, device).eval(), 1024
+        return place(model, device).eval(), args.seq_len
     torch.manual_seed(1337)
     model = place(GPT(preset.model), device)
     train(model, loader, replace(preset.train, max_wallclock_seconds=args.train_seconds), log=print)
@@ -138,7 +139,7 @@ def rows(from_data: Mapping[str, Tensor], from_self: Mapping[str, Tensor]) -> li
         row("GPTQ (training data), 12.85 / 20 std", int6, from_data, **std),
         row("GPTQ (own text), quantile clip", int6, from_self),
         row("GPTQ (own text), 12.85 / 20 std", int6, from_self, **std),
-        row("GPTQ (training data), 5 % off by pruning", int6, from_data, 0.05),
+        row("GPTQ (training data), std, 5 % pruned off", int6, from_data, 0.05, **std),
         row("GPTQ (training data), embedding int7 by 64", int6, from_data, embedding_bits=7, embedding_group_size=64),
         row("nearest, quantile clip", int5),
         row("GPTQ (training data), quantile clip", int5, from_data),

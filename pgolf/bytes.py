@@ -12,16 +12,24 @@ Cannot see: text that normalization changed before it became tokens; bytes are t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import sentencepiece as spm
 from numpy.typing import NDArray
+
+from pgolf.tokenizer import Tokenizer, has_case_operators
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SPACE_MARKER = "\u2581"
+
+
+class ByteCounter(Protocol):
+    """Whatever can say how many bytes of text a stream stands for: `ByteTable`, or `ByteSidecar`."""
+
+    def count_stream(self, tokens: Any) -> int:
+        """The bytes of tokens 1..N of a stream; its first token is only context, as in the contest."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,18 @@ class ByteTable:
     is_boundary_V: NDArray[np.bool_]
 
     @classmethod
-    def from_tokenizer(cls, sp: spm.SentencePieceProcessor, vocab_size: int | None = None) -> ByteTable:
-        """Read the pieces of `sp`; `vocab_size` above the tokenizer's adds ids that count 0 bytes."""
+    def from_tokenizer(cls, sp: Tokenizer, vocab_size: int | None = None) -> ByteTable:
+        """Read the pieces of `sp`; `vocab_size` above the tokenizer's adds ids that count 0 bytes.
+
+        Raises:
+            ValueError: `sp` reserves case operators; a table would count the transformed text (#2138).
+        """
         pieces = int(sp.vocab_size())
+        if has_case_operators(sp):
+            raise ValueError(
+                "this tokenizer reserves case operators, so its ids stand for transformed text; "
+                "count bytes from the sidecar (`pgolf.dataset.byte_counter`)"
+            )
         size = max(pieces, vocab_size or 0)
         base = np.zeros(size, dtype=np.int64)
         space = np.zeros(size, dtype=np.bool_)

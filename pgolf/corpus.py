@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -67,9 +67,14 @@ def split_documents(text: str, document_bytes: int = DOCUMENT_BYTES) -> Iterator
 
     Joining the documents gives the text back. A line is never cut, so one long line is one document.
     """
+    return split_lines(text.splitlines(keepends=True), document_bytes)
+
+
+def split_lines(lines: Iterable[str], document_bytes: int = DOCUMENT_BYTES) -> Iterator[str]:
+    """`split_documents` for a text that arrives in lines, each with its end."""
     held: list[str] = []
     held_bytes = 0
-    for line in text.splitlines(keepends=True):
+    for line in lines:
         blank = not line.strip()
         if held_bytes >= (document_bytes // 2 if blank else document_bytes):
             yield "".join(held)

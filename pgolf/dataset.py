@@ -1,7 +1,7 @@
 """A dataset folder: train and val shards beside the tokenizer that made them.
 
-Each document is the tokenizer's bos id and then its tokens, as in the contest's export; documents follow
-each other without padding. Names are the contest's, so that its scripts read these folders too.
+Names are the contest's, so that its scripts read these folders too. A folder whose text was transformed also
+holds the byte sidecar of its val shards, without which its bits per byte cannot be counted.
 """
 
 from __future__ import annotations
@@ -9,19 +9,25 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import sentencepiece as spm
 from numpy.typing import NDArray
 
 from pgolf import corpus
-from pgolf.shards import MissingShards, shard_paths, write_shard
-from pgolf.tokenizer import cached_tokenizer, default_cache_dir, load_tokenizer
+from pgolf.bytes import ByteCounter, ByteTable
+from pgolf.shard_writer import write_split
+from pgolf.shards import MissingShards, shard_paths
+from pgolf.sidecar import read_sidecar
+from pgolf.tokenizer import (
+    Tokenizer,
+    cached_tokenizer,
+    default_cache_dir,
+    has_case_operators,
+    load_tokenizer,
+)
 
-SHARD_TOKENS = 100_000_000
 EMBEDDED_TRAIN_BYTES = 6_000_000
 EMBEDDED_VAL_BYTES = 120_000  # about 50,000 tokens at a vocabulary of 1,024: a few seconds to score
 
@@ -39,16 +45,12 @@ class Dataset:
 
     @property
     def val_pattern(self) -> str:
-        return str(self.folder / "fineweb_val_*.bin")
+        # The digit keeps out the byte sidecar, which the contest's own pattern would read as tokens.
+        return str(self.folder / "fineweb_val_[0-9]*.bin")
 
-
-@dataclass(frozen=True)
-class SplitCounts:
-    """What one split of a dataset holds."""
-
-    documents: int
-    tokens: int
-    shards: int
+    @property
+    def sidecar_pattern(self) -> str:
+        return str(self.folder / "fineweb_val_bytes_*.bin")
 
 
 def require_dataset(folder: Path, tokenizer_path: Path) -> Dataset:
@@ -60,7 +62,7 @@ def require_dataset(folder: Path, tokenizer_path: Path) -> Dataset:
     if not folder.is_dir():
         raise MissingShards(
             f"no data folder at {folder}; expected fineweb_train_*.bin and fineweb_val_*.bin there; "
-            "download the contest's data, or run `pgolf data build` and set the path"
+            "run `pgolf data fineweb` or `pgolf data build`, and set the path"
         )
     load_tokenizer(tokenizer_path)
     dataset = Dataset(folder, tokenizer_path)
@@ -69,35 +71,21 @@ def require_dataset(folder: Path, tokenizer_path: Path) -> Dataset:
     return dataset
 
 
-def encode_documents(sp: spm.SentencePieceProcessor, documents: Iterable[str]) -> NDArray[np.uint16]:
-    """All documents as one stream of ids, each behind a bos id."""
-    pieces = [np.array([sp.bos_id(), *sp.encode(document)], dtype=np.uint16) for document in documents]
-    return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.uint16)
+def byte_counter(
+    dataset: Dataset, tokenizer: Tokenizer, tokens_N: NDArray[Any], vocab_size: int | None = None
+) -> ByteCounter:
+    """Counts the bytes of the text behind `tokens_N`, the validation stream of `dataset`.
 
-
-def write_split(
-    folder: Path,
-    split: corpus.Split,
-    sp: spm.SentencePieceProcessor,
-    documents: Iterable[str],
-    *,
-    shard_tokens: int = SHARD_TOKENS,
-) -> SplitCounts:
-    """Encode documents into `fineweb_<split>_000000.bin` and so on, `shard_tokens` to a shard.
+    By the tokenizer's table, or, where the text went through the case transform, by the sidecar alone: a
+    table would count the bytes of the transformed text (#2138).
 
     Raises:
-        ValueError: no document, a vocabulary too large for a shard, or `shard_tokens` below 1.
+        MissingShards: the tokenizer has case operators and the folder no sidecar.
+        ShardError: the sidecar is not of these shards.
     """
-    if shard_tokens < 1:
-        raise ValueError(f"shard_tokens must be at least 1, got {shard_tokens}")
-    texts = [text for text in documents if text.strip()]
-    if not texts:
-        raise ValueError(f"the {split} split has no document; give more text")
-    tokens = encode_documents(sp, texts)
-    starts = range(0, len(tokens), shard_tokens)
-    for index, start in enumerate(starts):
-        write_shard(folder / f"fineweb_{split}_{index:06d}.bin", tokens[start : start + shard_tokens])
-    return SplitCounts(documents=len(texts), tokens=len(tokens), shards=len(starts))
+    if has_case_operators(tokenizer):
+        return read_sidecar(dataset.sidecar_pattern, tokens_N)
+    return ByteTable.from_tokenizer(tokenizer, vocab_size)
 
 
 def embedded_dataset(vocab_size: int = 1024, *, cache_dir: Path | None = None) -> Dataset:

@@ -9,7 +9,7 @@ Shapes: B sequences, T positions.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,19 @@ class Batch(NamedTuple):
 
     inputs_BT: Tensor
     targets_BT: Tensor
+
+
+class Loader(Protocol):
+    """What training asks of a loader, whatever the order in which it reads the shards."""
+
+    def next_batch(self, global_tokens: int, seq_len: int, grad_accum_steps: int = 1) -> Batch:
+        """This rank's share of the next `global_tokens`, for one of `grad_accum_steps` micro-batches."""
+
+    def position(self) -> Any:
+        """Where the next batch comes from: whatever `restore` understands."""
+
+    def restore(self, position: Any) -> None:
+        """Continue from a position of this loader."""
 
 
 class Position(NamedTuple):
@@ -45,8 +58,7 @@ class TokenLoader:
         world_size: int = 1,
         vocab_size: int | None = None,
     ) -> None:
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} of world_size {world_size}; expected 0 <= rank < world_size")
+        check_rank(rank, world_size)
         self.paths = shard_paths(pattern)
         self.device = torch.device(device)
         self.rank = rank
@@ -70,18 +82,9 @@ class TokenLoader:
         Raises:
             ValueError: the share is not a whole number of sequences.
         """
-        shares = self.world_size * grad_accum_steps
-        if global_tokens <= 0 or global_tokens % (shares * seq_len):
-            raise ValueError(
-                f"{global_tokens} tokens per step cannot be cut into {shares} shares (world_size "
-                f"{self.world_size} x grad_accum_steps {grad_accum_steps}) of whole sequences of {seq_len}; "
-                f"use a multiple of {shares * seq_len}"
-            )
-        span = global_tokens // shares + 1
+        span = share_tokens(global_tokens, seq_len, self.world_size, grad_accum_steps) + 1
         tokens = self._take(span * self.world_size)[self.rank * span : (self.rank + 1) * span]
-        local = torch.from_numpy(tokens.astype(np.int64))
-        if self.device.type == "cuda":
-            local = local.pin_memory().to(self.device, non_blocking=True)
+        local = to_device(tokens.astype(np.int64), self.device)
         return Batch(local[:-1].view(-1, seq_len), local[1:].view(-1, seq_len))
 
     def _open(self, shard: int) -> None:
@@ -100,3 +103,26 @@ class TokenLoader:
             count -= piece.size
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+
+def check_rank(rank: int, world_size: int) -> None:
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank {rank} of world_size {world_size}; expected 0 <= rank < world_size")
+
+
+def share_tokens(global_tokens: int, seq_len: int, world_size: int, grad_accum_steps: int) -> int:
+    """The tokens of one rank's micro-batch; ValueError where that is not a whole number of sequences."""
+    shares = world_size * grad_accum_steps
+    if global_tokens <= 0 or global_tokens % (shares * seq_len):
+        raise ValueError(
+            f"{global_tokens} tokens per step cannot be cut into {shares} shares (world_size "
+            f"{world_size} x grad_accum_steps {grad_accum_steps}) of whole sequences of {seq_len}; "
+            f"use a multiple of {shares * seq_len}"
+        )
+    return global_tokens // shares
+
+
+def to_device(ids: NDArray[np.int64], device: torch.device) -> Tensor:
+    """The ids as a tensor; on CUDA from pinned memory, so that the copy does not wait for the GPU."""
+    local = torch.from_numpy(ids)
+    return local.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else local

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sentencepiece as spm
 import torch
 from numpy.typing import NDArray
 
 from pgolf.artifact import Scheme
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.compress import Quantizer
-from pgolf.dataset import Dataset, require_dataset
+from pgolf.dataset import Dataset, byte_counter, require_dataset
 from pgolf.evaluate import Evaluation, Score, evaluate_plain
 from pgolf.export import export_model, log_final, read_back
 from pgolf.loader import TokenLoader
@@ -31,7 +30,7 @@ from pgolf.optim import OptimizerConfig
 from pgolf.runlog import RunLog
 from pgolf.runtime import pick_device, place
 from pgolf.shards import read_stream
-from pgolf.tokenizer import load_tokenizer
+from pgolf.tokenizer import Tokenizer, load_tokenizer
 from pgolf.train import TrainConfig, TrainResult, train
 
 LOGS = Path("logs")
@@ -113,8 +112,8 @@ class Run:
     """The script's source: counted against the cap, and named by its hash in the log."""
     device: torch.device
     dataset: Dataset
-    sp: spm.SentencePieceProcessor
-    table: ByteTable
+    sp: Tokenizer
+    table: ByteCounter
     val_tokens: NDArray[np.uint16]
     loader: TokenLoader
     model: GPT
@@ -189,7 +188,7 @@ def open_run(settings: RunSettings, script: Path) -> Iterator[Run]:
             device,
             dataset,
             sp,
-            ByteTable.from_tokenizer(sp, vocab_size),
+            byte_counter(dataset, sp, val_tokens, vocab_size),
             val_tokens,
             loader,
             model,

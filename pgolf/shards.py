@@ -130,7 +130,7 @@ def shard_paths(pattern: str) -> list[Path]:
     if not paths:
         raise MissingShards(
             f"no shard matches {pattern}; expected files such as fineweb_val_000000.bin; "
-            "check the data path, or make shards with `pgolf data build`"
+            "check the data path, or get shards with `pgolf data fineweb` or `pgolf data build`"
         )
     return paths
 

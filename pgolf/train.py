@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import torch
 
 from pgolf.evaluate.score import Score
-from pgolf.loader import TokenLoader
+from pgolf.loader import Loader
 from pgolf.model import GPT
 from pgolf.optim import OptimizerConfig, OptimizerSet, lr_scale, muon_momentum
 from pgolf.runtime import LossFn, Pacer, loss_fn, synchronize
@@ -91,7 +91,7 @@ class TrainResult:
 
 def train(
     model: GPT,
-    loader: TokenLoader,
+    loader: Loader,
     config: TrainConfig,
     *,
     log: Log,
@@ -153,7 +153,7 @@ def train(
 
 
 def warm_up(
-    model: GPT, loss: LossFn, loader: TokenLoader, optimizers: OptimizerSet, config: TrainConfig, log: Log
+    model: GPT, loss: LossFn, loader: Loader, optimizers: OptimizerSet, config: TrainConfig, log: Log
 ) -> None:
     """Run `warmup_steps` real steps, then put weights, optimizers and loader back as they were."""
     if config.warmup_steps == 0:
@@ -172,7 +172,7 @@ def warm_up(
     loader.restore(position)
 
 
-def backward(loss: LossFn, loader: TokenLoader, config: TrainConfig) -> torch.Tensor:
+def backward(loss: LossFn, loader: Loader, config: TrainConfig) -> torch.Tensor:
     """Accumulate the gradients of one step; returns its mean loss in nats, detached."""
     total: torch.Tensor | None = None
     for _ in range(config.grad_accum_steps):

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -252,6 +253,7 @@ def describe_platform() -> Platform:
     )
 
 
+@cache
 def installed_version(package: str) -> str | None:
     """Of a package, without importing it."""
     try:

@@ -52,7 +52,7 @@ def printed(source: str, logged: str) -> tuple[Printed, ...]:
     if isinstance(syntax, Broken):
         return ()
     found: list[Printed] = []
-    for node in syntax.nodes:
+    for node in syntax.of(ast.Call):
         if not (isinstance(node, ast.Call) and node.args and _made(node.args[0], logged)):
             continue
         scope: ast.AST = node
@@ -102,7 +102,7 @@ def calls_reading(source: str, data: Data, called: tuple[str, ...]) -> int | Non
     syntax = syntax_of(source)
     if isinstance(syntax, Broken):
         return None
-    for node in syntax.nodes:
+    for node in syntax.of(ast.Call):
         if not isinstance(node, ast.Call) or not any(w in _last_name(node.func).lower() for w in called):
             continue
         names = [_last_name(each) for each in (*node.args, *(keyword.value for keyword in node.keywords))]

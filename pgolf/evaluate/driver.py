@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.evaluate.method import Committed, Method, Where
 from pgolf.evaluate.mixer import Facts, Mixed
 from pgolf.evaluate.score import Evaluation, score_stream
@@ -33,7 +33,7 @@ IDLE = Window(0, 0, 0)
 def evaluate(
     method: Method | Mixed,
     tokens: NDArray[Any],
-    table: ByteTable,
+    table: ByteCounter,
     *,
     batch_windows: int = 32,
     progress: Progress | None = None,

@@ -94,7 +94,10 @@ def ttt_phased(model: GPT, config: MethodConfig) -> Method:
 
 
 def doc_lora(model: GPT, config: MethodConfig) -> Method:
-    return DocLoRA(model, config.seq_len, config.bos_id, config.doc_lora)
+    chunk_tokens = min(config.doc_lora.chunk_tokens, config.seq_len)
+    return DocLoRA(
+        model, config.seq_len, config.bos_id, replace(config.doc_lora, chunk_tokens=chunk_tokens)
+    )
 
 
 def slot(model: GPT, config: MethodConfig) -> Method:

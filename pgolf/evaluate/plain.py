@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.evaluate.score import Evaluation
 from pgolf.evaluate.sliding import evaluate_sliding
 from pgolf.evaluate.windows import Progress
@@ -20,7 +20,7 @@ from pgolf.model import GPT
 def evaluate_plain(
     model: GPT,
     tokens: NDArray[Any],
-    table: ByteTable,
+    table: ByteCounter,
     *,
     seq_len: int,
     batch_windows: int = 32,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Evaluation:
     seconds: float
 
 
-def score_stream(nats_N: NDArray[Any], tokens: NDArray[Any], table: ByteTable) -> Score:
+def score_stream(nats_N: NDArray[Any], tokens: NDArray[Any], table: ByteCounter) -> Score:
     """The score of losses over tokens 1..N of a stream of N + 1 tokens. Sums are fp64.
 
     Raises:

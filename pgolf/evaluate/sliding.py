@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.evaluate.driver import evaluate
 from pgolf.evaluate.method import Method, Where, head_at, hidden_fn
 from pgolf.evaluate.score import Evaluation
@@ -48,7 +48,7 @@ class Sliding(Method):
 def evaluate_sliding(
     model: GPT,
     tokens: NDArray[Any],
-    table: ByteTable,
+    table: ByteCounter,
     *,
     seq_len: int,
     stride: int,

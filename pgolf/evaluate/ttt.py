@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pgolf.bytes import ByteTable
+from pgolf.bytes import ByteCounter
 from pgolf.evaluate.driver import evaluate
 from pgolf.evaluate.method import Committed, Method, Where, head_at, hidden_fn
 from pgolf.evaluate.score import Evaluation
@@ -122,7 +122,7 @@ class ScoreFirstTTT(Method):
 def evaluate_ttt(
     model: GPT,
     tokens: NDArray[Any],
-    table: ByteTable,
+    table: ByteCounter,
     *,
     seq_len: int,
     stride: int,

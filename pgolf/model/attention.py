@@ -47,8 +47,8 @@ class Attended(NamedTuple):
     y_BTD: Tensor
     kept: KeyValues
     """Of all S positions."""
-    own_value_BKTE: Tensor
-    """This layer's values before the value residual: what the first layer lends to the later ones."""
+    value_BKTE: Tensor
+    """Of the T positions: what the first attention lends to the later ones."""
 
 
 class CausalAttention(nn.Module):
@@ -89,7 +89,7 @@ class CausalAttention(nn.Module):
         flat_value_BTC = self.value(x_BTD)
         if value_embedding_BTC is not None:
             flat_value_BTC = flat_value_BTC + value_embedding_BTC
-        own_value_BKTE = v_BKTE = self._heads(flat_value_BTC, self.num_kv_heads)
+        v_BKTE = self._heads(flat_value_BTC, self.num_kv_heads)
         if self.value_gate is not None and first_value_BKTE is not None:
             v_BKTE = v_BKTE + torch.sigmoid(self.value_gate.to(v_BKTE.dtype)) * first_value_BKTE
         v_BKSE = v_BKTE
@@ -104,7 +104,7 @@ class CausalAttention(nn.Module):
         if self.head_gate is not None:
             y_BHTE = y_BHTE * self.head_gate(x_BTD)
         y_BTD: Tensor = self.proj(y_BHTE.transpose(1, 2).reshape(x_BTD.shape))
-        return Attended(y_BTD, KeyValues(k_BKSE, v_BKSE), own_value_BKTE)
+        return Attended(y_BTD, KeyValues(k_BKSE, v_BKSE), v_BKTE)
 
     @staticmethod
     def _heads(x_BTD: Tensor, heads: int) -> Tensor:

@@ -23,7 +23,7 @@ class BlockOutput(NamedTuple):
     x_BTD: Tensor
     kept: KeyValues | MixerState
     """What later calls need of this one's positions."""
-    own_value_BKTE: Tensor | None
+    value_BKTE: Tensor | None
     """As `Attended` has it; None where the mixer is no attention."""
 
 
@@ -60,11 +60,11 @@ class Block(nn.Module):
         x_BTD = mix[0] * x_BTD + mix[1] * x0_BTD
         read_BTD = self._norm(x_BTD)
         kept: KeyValues | MixerState
-        own_value_BKTE: Tensor | None = None
+        value_BKTE: Tensor | None = None
         if isinstance(self.attn, StateSpaceMixer):
             y_BTD, kept = self.attn(read_BTD, past, positions.begins_BT)
         else:
-            y_BTD, kept, own_value_BKTE = self.attn(
+            y_BTD, kept, value_BKTE = self.attn(
                 read_BTD,
                 positions,
                 past=past,
@@ -75,7 +75,7 @@ class Block(nn.Module):
         if not self.parallel:
             read_BTD = self._norm(x_BTD)
         x_BTD = x_BTD + self.mlp_scale.to(dtype) * self.mlp(read_BTD)
-        return BlockOutput(x_BTD, kept, own_value_BKTE)
+        return BlockOutput(x_BTD, kept, value_BKTE)
 
     def _norm(self, x_BTD: Tensor) -> Tensor:
         normed = rms_norm(x_BTD)

@@ -147,7 +147,7 @@ class GPT(nn.Module):
             )
             x = out.x_BTD
             if first_value is None:
-                first_value = out.own_value_BKTE
+                first_value = out.value_BKTE
             if run < num_skips:
                 skips.append(x)
             kept.append(out.kept)

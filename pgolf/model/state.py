@@ -5,7 +5,7 @@ Shapes: B sequences, C carried positions, D model width.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ class ModelState(NamedTuple):
     runs: tuple[KeyValues | MixerState | None, ...]
     """Per run of a layer (a looped layer has several); None before the first token."""
 
-    def without_keys(self) -> Self:
-        """The recurrent states alone, as if attention and its positions began with the next token."""
-        recurrent = tuple(run if isinstance(run, MixerState) else None for run in self.runs)
-        return self._replace(ids_BC=self.ids_BC[:, :0], runs=recurrent)
+    def without_keys(self) -> ModelState:
+        """The recurrent states alone, as if attention and hashed n-grams began with the next token (#2066)."""
+        runs = tuple(None if isinstance(run, KeyValues) else run for run in self.runs)
+        return ModelState(self.ids_BC[:, :0], self.embedding_BD, runs)

@@ -1,29 +1,15 @@
-"""Dataset folders hold the text they were made from, in the contest's layout."""
+"""Dataset folders are found, checked, and built from the embedded corpus once."""
 
 import numpy as np
 import pytest
 
-from pgolf import dataset
+from pgolf import corpus, dataset
+from pgolf.bytes import ByteTable
+from pgolf.shard_writer import write_split
 from pgolf.shards import MissingShards, read_stream
-from pgolf.tokenizer import TokenizerError, load_tokenizer
+from pgolf.tokenizer import TokenizerError, cached_tokenizer, load_tokenizer
 
-TEXTS = ["First document, with a few words.", "  ", "Second: naïve ☃ text.", "third 123"]
-
-
-def test_documents_follow_each_other_behind_a_bos(sp, tmp_path):
-    counts = dataset.write_split(tmp_path, "val", sp, TEXTS)
-    tokens = read_stream(str(tmp_path / "fineweb_val_*.bin")).tolist()
-    assert counts == dataset.SplitCounts(documents=3, tokens=len(tokens), shards=1)
-    starts = [i for i, token in enumerate(tokens) if token == sp.bos_id()]
-    pieces = [tokens[a + 1 : b] for a, b in zip(starts, [*starts[1:], len(tokens)], strict=True)]
-    assert [sp.decode(piece) for piece in pieces] == [text for text in TEXTS if text.strip()]
-
-
-def test_long_splits_are_cut_into_shards(sp, tmp_path):
-    counts = dataset.write_split(tmp_path, "train", sp, TEXTS * 5, shard_tokens=50)
-    assert counts.shards == len(list(tmp_path.iterdir())) == -(-counts.tokens // 50)
-    expected = dataset.encode_documents(sp, [text for text in TEXTS * 5 if text.strip()])
-    assert np.array_equal(read_stream(str(tmp_path / "fineweb_train_*.bin")), expected)
+TEXTS = ["First document, with a few words.", "Second: naïve ☃ text."]
 
 
 def test_the_embedded_dataset_is_built_once(tmp_path, monkeypatch):
@@ -44,13 +30,25 @@ def test_what_is_missing_is_named(tokenizer_path, sp, tmp_path):
         dataset.require_dataset(tmp_path, tmp_path / "t.model")
     with pytest.raises(MissingShards, match="no data folder at .*nowhere"):
         dataset.require_dataset(tmp_path / "nowhere", tokenizer_path)
-    dataset.write_split(tmp_path, "train", sp, TEXTS)
+    write_split(tmp_path, "train", sp, TEXTS)
     with pytest.raises(MissingShards, match="fineweb_val"):
         dataset.require_dataset(tmp_path, tokenizer_path)
 
 
-def test_empty_text_and_bad_shard_sizes_are_refused(sp, tmp_path):
-    with pytest.raises(ValueError, match="val split has no document"):
-        dataset.write_split(tmp_path, "val", sp, [" ", ""])
-    with pytest.raises(ValueError, match="shard_tokens"):
-        dataset.write_split(tmp_path, "val", sp, TEXTS, shard_tokens=0)
+@pytest.mark.parametrize("vocab_size", [4096, 8192])
+def test_the_embedded_corpus_fills_the_contests_larger_vocabularies(tmp_path, vocab_size):
+    path = cached_tokenizer(vocab_size, cache_dir=tmp_path)
+    tokenizer = load_tokenizer(path)
+    assert tokenizer.vocab_size() == vocab_size
+    tokens = np.array(tokenizer.encode("x " + next(corpus.documents("val"))))
+    text = tokenizer.decode(tokens.tolist())
+    assert ByteTable.from_tokenizer(tokenizer).count_stream(tokens) == len(text.encode()) - 1
+
+
+def test_the_embedded_dataset_can_be_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "EMBEDDED_TRAIN_BYTES", 20_000)
+    monkeypatch.setattr(dataset, "EMBEDDED_VAL_BYTES", 5_000)
+    built = dataset.embedded_dataset(260, cache_dir=tmp_path)
+    tokens = read_stream(built.val_pattern, vocab_size=260)
+    counter = dataset.byte_counter(built, load_tokenizer(built.tokenizer_path), tokens)
+    assert counter.count_stream(tokens) == sum(len(text.encode()) for text in corpus.documents("val", 5_000))

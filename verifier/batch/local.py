@@ -1,7 +1,8 @@
-"""Audits on this machine: one process each, so that a crash, a kill or an overrun costs one submission.
+"""Audits on this machine, in processes of their own: a crash, a kill or an overrun costs one submission.
 
 The processes are forked from a server that has imported the verifier once. Each leads its own session, with
-its own temporary folder and nothing of the parent's terminal, and ends itself when the parent is gone.
+its own temporary folder and nothing of the parent's terminal, and ends itself when the parent is gone. An
+audit with probes has a process to itself; one that only reads leaves nothing behind, and the next follows.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Protocol
 
+from verifier.audit import Level
 from verifier.batch.line import Status
 from verifier.batch.task import Task, audit_task
 from verifier.intake import IntakeError
@@ -33,9 +35,11 @@ from verifier.report.store import write_whole
 HARD_MARGIN_SECONDS = 90.0
 """Over the time limit, which is of the probes: for intake, checks and a machine that is busy."""
 POLL_SECONDS = 0.5
-STDERR_SHOWN_BYTES = 4096
+STDERR, STDERR_SHOWN_BYTES = "stderr", 4096
 COLLECT_EVERY = 100_000
 """Allocations between garbage collections: a syntax tree makes millions of objects and no garbage."""
+READINGS_EACH = 64
+"""Audits without probes in one process, before a fresh one bounds what its memory has grown to."""
 
 AuditFunction = Callable[[Task], str]
 """From a task to the text of its report. A module's own function: it is named, not sent, to the process."""
@@ -78,41 +82,61 @@ class LocalExecutor:
         forkserver.ensure_running()
         waiting = list(reversed(tasks))
         running: list[Process] = []
+        idle: list[Process] = []
         try:
             while waiting or running:
                 while waiting and len(running) < self.jobs:
                     task = waiting.pop()
-                    running.append(Process(task, place(task), self.audit, self.margin_seconds))
+                    process = idle.pop() if idle else Process(self.audit)
+                    running.append(process)
+                    process.begin(task, place(task), self.margin_seconds)
                     started(task)
-                wait([each.sentinel for each in running], POLL_SECONDS)
+                wait([end for each in running for end in each.waited_for], POLL_SECONDS)
                 for process in [each for each in running if each.ended]:
+                    outcome = process.outcome()
                     running.remove(process)
-                    yield process.outcome()
+                    if process.takes_more:
+                        idle.append(process)
+                    yield outcome
         finally:
-            for process in running:
+            for process in (*running, *idle):
                 process.kill()
 
 
 class Process:
-    """One audit under way."""
+    """A process that audits one submission after the other."""
 
-    def __init__(self, task: Task, report: Path, audit: AuditFunction, margin_seconds: float) -> None:
-        self.task = task
-        self._report = report
-        self.limit_seconds = task.settings.time_limit_seconds + margin_seconds
+    task: Task
+    limit_seconds: float
+    _report: Path
+    _started: float
+
+    def __init__(self, audit: AuditFunction) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="pgolf-batch-"))
-        self._answer, other_end = multiprocessing.Pipe(duplex=False)
+        self._pipe, other_end = multiprocessing.Pipe()
+        self._begun = 0
         self._process: ForkServerProcess = _context().Process(
-            target=_audit_here, args=(task, report, audit, self._scratch, other_end)
+            target=_audit_here, args=(audit, self._scratch, other_end)
         )
-        self._started = time.monotonic()
         with _uninterrupted():
             self._process.start()
         other_end.close()
 
+    def begin(self, task: Task, report: Path, margin_seconds: float) -> None:
+        """Have it audit a submission and write the report."""
+        self.task, self._report = task, report
+        self.limit_seconds = task.settings.time_limit_seconds + margin_seconds
+        self._started = time.monotonic()
+        self._begun += 1
+        if self._begun > 1:
+            (self._scratch / STDERR).write_bytes(b"")  # the last audit's words are not this one's
+        with suppress(BrokenPipeError):  # it died before its first task: said as any other death
+            self._pipe.send((task, report))
+
     @property
-    def sentinel(self) -> int:
-        return self._process.sentinel
+    def waited_for(self) -> tuple[Connection, int]:
+        """An answer, or its end."""
+        return self._pipe, self._process.sentinel
 
     @property
     def seconds(self) -> float:
@@ -120,15 +144,22 @@ class Process:
 
     @property
     def ended(self) -> bool:
-        return not self._process.is_alive() or self.seconds > self.limit_seconds
+        return self._pipe.poll() or not self._process.is_alive() or self.seconds > self.limit_seconds
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether it is there for another audit, once an outcome was taken."""
+        return not self._pipe.closed
 
     def outcome(self) -> Outcome:
-        """How it ended; what overran its limit is killed first."""
+        """How the audit ended; what overran its limit, or ran a submission's code, is killed."""
         seconds = self.seconds
-        overran = self._process.is_alive()
         said = self._said()
+        overran = said is None and self._process.is_alive() and seconds > self.limit_seconds
         crashed = self._crash() if said is None and not overran else ""
-        self.kill()
+        only_read = self.task.settings.level != Level.PROBES
+        if said is None or not only_read or self._begun >= READINGS_EACH:
+            self.kill()
         if overran:
             why = f"killed after {seconds:.0f} s, over the limit of {self.limit_seconds:.0f} s"
             return Outcome(self.task, seconds, "killed", why)
@@ -145,15 +176,15 @@ class Process:
                 os.killpg(pid, signal.SIGKILL)
             self._process.kill()
         self._process.join()
-        self._answer.close()
+        self._pipe.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
         for half in self._report.parent.glob(f".{glob.escape(self._report.name)}.*"):
             half.unlink(missing_ok=True)  # killed while it wrote
 
     def _said(self) -> tuple[Status, str] | None:
         try:
-            if self._answer.poll():
-                answer: tuple[Status, str] = self._answer.recv()
+            if self._pipe.poll():
+                answer: tuple[Status, str] = self._pipe.recv()
                 return answer
         except (EOFError, OSError):
             pass
@@ -166,7 +197,7 @@ class Process:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         text = ""
         with suppress(OSError):
-            text = (self._scratch / "stderr").read_bytes()[-STDERR_SHOWN_BYTES:].decode("utf-8", "replace")
+            text = (self._scratch / STDERR).read_bytes()[-STDERR_SHOWN_BYTES:].decode("utf-8", "replace")
         last = text.strip().splitlines()[-1:]
         return f"the audit ended with {how}" + (f": {last[0]}" if last else "")
 
@@ -190,15 +221,19 @@ def _context() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def _audit_here(task: Task, report: Path, audit: AuditFunction, scratch: Path, answer: Connection) -> None:
-    """In the new process."""
+def _audit_here(audit: AuditFunction, scratch: Path, pipe: Connection) -> None:
+    """In the new process: audit what comes, until nothing does."""
     os.setsid()
+    gc.freeze()  # what was imported stays
     gc.set_threshold(COLLECT_EVERY)
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     os.environ["TMPDIR"] = str(scratch)
     tempfile.tempdir = None  # a cached one would win over TMPDIR
-    _leave_terminal(scratch / "stderr")
-    answer.send(attempt(task, report, audit))
+    _leave_terminal(scratch / STDERR)
+    with suppress(EOFError):
+        while True:
+            task, report = pipe.recv()
+            pipe.send(attempt(task, report, audit))
 
 
 def attempt(task: Task, report: Path, audit: AuditFunction) -> tuple[Status, str]:

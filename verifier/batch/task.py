@@ -8,13 +8,13 @@ import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from verifier import __version__
 from verifier.audit import Level, audit, edition_name
 from verifier.intake.checkout import check_out
-from verifier.intake.git import open_repository
+from verifier.intake.git import Repository, open_repository
 from verifier.probe.device import Device
 from verifier.report.json import render_json
 
@@ -95,7 +95,7 @@ def audit_task(task: Task) -> str:
         return render_json(report, f"{task.name}.json")
     with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as scratch:
         checkout = check_out(
-            open_repository(Path(task.path)), Path(scratch), pr=task.pr, sha=task.sha, folder=task.folder
+            _repository(task.path), Path(scratch), pr=task.pr, sha=task.sha, folder=task.folder
         )
         report = audit(
             checkout.root,
@@ -106,6 +106,12 @@ def audit_task(task: Task) -> str:
             checkout=checkout,
         )
     return render_json(report, f"{task.name}.json")
+
+
+@lru_cache(maxsize=1)
+def _repository(path: str) -> Repository:
+    """One for all audits of a process: what its main branch is and contains is asked once."""
+    return open_repository(Path(path))
 
 
 @cache

@@ -177,7 +177,7 @@ def _constant(submission: Submission, pair: _Pair) -> Outcome | None:
 def _byte_literals(source: str) -> Iterator[tuple[str, float, int]]:
     """Assignments such as `BYTES_PER_TOKEN = 2.7523`: a name about bytes, a number that is not whole."""
     syntax = syntax_of(source)
-    for node in () if isinstance(syntax, Broken) else syntax.nodes:
+    for node in () if isinstance(syntax, Broken) else syntax.of(ast.Assign, ast.AnnAssign):
         match node:
             case (
                 ast.Assign(targets=[target], value=ast.Constant(value=float(value)))

@@ -44,10 +44,15 @@ def least_loss(evidence: Evidence) -> Outcome:
     return look("the smaller of two losses is kept: a choice made after the token is known", places)
 
 
+_CHOOSERS = frozenset(("minimum", "fmin", "min", "amin", "where"))
+
+
 def _choices(source: Source) -> Iterator[Where]:
     flow = source.flow
     for function, _, call in calls(source):
         name = last_name(call.func)
+        if name not in _CHOOSERS:
+            continue
         losses = [bool(flow.of(function, each) & Label.LOSS) for each in call.args]
         chosen = (
             name in ("minimum", "fmin") or (name == "min" and isinstance(call.func, ast.Attribute))

@@ -49,7 +49,7 @@ def payload(evidence: Evidence) -> Outcome:
 
 def _large(source: Source) -> Iterator[Where]:
     for path, syntax in source.program.modules.items():
-        for node in syntax.nodes:
+        for node in syntax.of(ast.Constant, ast.List, ast.Tuple, ast.Set):
             match node:
                 case ast.Constant(value=str() | bytes() as value) if len(value) > LITERAL_BYTES:
                     if not _is_code(value):

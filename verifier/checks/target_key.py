@@ -51,12 +51,12 @@ def _reads(source: Source) -> Iterator[Where]:
         for index in function.of(ast.Subscript):
             node = function.nodes[index]
             assert isinstance(node, ast.Subscript)
-            if not isinstance(node.ctx, ast.Load) or _updates(function, index, node):
-                continue
             found = (
-                flow.of(function, node) & Label.LOOKUP and not flow.of(function, node.value) & Label.LOOKUP
+                isinstance(node.ctx, ast.Load)
+                and flow.of(function, node) & Label.LOOKUP
+                and not flow.of(function, node.value) & Label.LOOKUP
             )
-            if found and not only_in_training(source, function):
+            if found and not _updates(function, index, node) and not only_in_training(source, function):
                 yield source.program.where(function, node)
     for function, index, call in calls(source):
         if isinstance(call.func, ast.Attribute) and last_name(call.func) in (

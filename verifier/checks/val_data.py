@@ -142,7 +142,7 @@ def _compared(submission: Submission) -> Iterator[_Source]:
     syntax = syntax_of(script.source) if script else None
     if script is None or syntax is None or isinstance(syntax, Broken):
         return
-    for node in syntax.nodes:
+    for node in syntax.of(ast.Compare):
         match node:
             case ast.Compare(left=ast.Name(id=left), ops=[ast.Eq()], comparators=[ast.Name(id=right)]):
                 for stored, target in ((left, right), (right, left)):

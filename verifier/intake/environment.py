@@ -70,29 +70,34 @@ def _all_reads(source: str, depth: int = 0) -> Iterator[EnvRead]:
     if isinstance(syntax, Broken):
         return
     yield from _Finder(syntax).reads()
-    for node in syntax.nodes if depth < _MAX_DEPTH else ():
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _HOLDS_CODE.search(node.value):
-            for read in _all_reads(node.value, depth + 1):
+    for node in syntax.of(ast.Constant) if depth < _MAX_DEPTH else ():
+        assert isinstance(node, ast.Constant)
+        text = node.value
+        if isinstance(text, str) and "env" in text and _HOLDS_CODE.search(text):
+            for read in _all_reads(text, depth + 1):
                 yield replace(read, line=node.lineno)  # a module held in a string, to be executed
 
 
 class _Finder:
     def __init__(self, syntax: Syntax) -> None:
-        self.nodes, self.parents = syntax.nodes, syntax.parents
+        self.syntax, self.parents = syntax, syntax.parents
         self.environs, self.getenvs, self.modules = {"environ"}, {"getenv"}, {"os"}
         self.constants: dict[str, str] = {}
         self._learn_aliases()
+        self.candidates = [
+            (node, self._read(node)) for node in syntax.of(ast.Call, ast.Subscript, ast.Compare)
+        ]
         self.helpers = self._helpers()
 
     def _learn_aliases(self) -> None:
-        for node in self.nodes:
+        for node in self.syntax.of(ast.Import, ast.ImportFrom):
             match node:
                 case ast.Import(names=names):
                     self.modules |= {n.asname for n in names if n.name == "os" and n.asname}
                 case ast.ImportFrom(module="os", names=names):
                     self.environs |= {n.asname or n.name for n in names if n.name == "environ"}
                     self.getenvs |= {n.asname or n.name for n in names if n.name == "getenv"}
-        for node in self.nodes:
+        for node in self.syntax.of(ast.Assign):
             if (
                 isinstance(node, ast.Assign)
                 and len(node.targets) == 1
@@ -142,8 +147,7 @@ class _Finder:
 
     def _helpers(self) -> dict[str, _Helper]:
         found: dict[str, _Helper] = {}
-        for inner in self.nodes:
-            read = self._read(inner)
+        for inner, read in self.candidates:
             if read is None or not isinstance(read[0], ast.Name):
                 continue
             function = self._function_with(inner, read[0].id)
@@ -182,9 +186,9 @@ class _Finder:
         return None
 
     def reads(self) -> Iterator[EnvRead]:
-        for node in self.nodes:
+        for node, read in self.candidates:
             line = getattr(node, "lineno", 0)
-            if (read := self._read(node)) is not None:
+            if read is not None:
                 name = self._name(read[0])
                 if name is not None:
                     default = None if read[1] is None else self._literal(read[1])

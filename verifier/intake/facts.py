@@ -46,7 +46,6 @@ _CALIBRATED = re.compile(
     r"(?:time|took|done in|complete in)[:\s]*([\d.]+)\s*s",
     re.IGNORECASE,
 )
-_CALIBRATION = re.compile(r"calibrat|hessian|gptq", re.IGNORECASE)
 _LATE_CALIBRATION = re.compile(r"\bcalibrat\w*|\bhessians?\b", re.IGNORECASE)
 _NO_PHASE = re.compile(
     r"reserv|without|skip|disabled|no calib|not calib|budget|val_bpb|val_loss", re.IGNORECASE
@@ -83,25 +82,34 @@ _ENV_LINE = re.compile(
     r"config overrides",
     re.IGNORECASE,
 )
-_CONFIG: tuple[tuple[str, re.Pattern[str], Callable[[str], object]], ...] = (
-    ("seed", re.compile(r"(?:^|[\s,|])seed\s*[:=]\s*(\d{1,10})\b", re.IGNORECASE), int),
-    ("world_size", re.compile(r"\bworld[_ ]size\s*[:=]\s*(\d{1,5})\b", re.IGNORECASE), int),
+_Rule = tuple[str, str, re.Pattern[str], Callable[[str], object]]
+"""A field of `Log`, a word that is in every line that says it, in lower case, and how it is said."""
+_CONFIG: tuple[_Rule, ...] = (
+    ("seed", "seed", re.compile(r"(?:^|[\s,|])seed\s*[:=]\s*(\d{1,10})\b", re.IGNORECASE), int),
+    ("world_size", "world", re.compile(r"\bworld[_ ]size\s*[:=]\s*(\d{1,5})\b", re.IGNORECASE), int),
     (
         "val_tokens",
+        "tokens",
         re.compile(
             r"(?:\bval(?:idation)?[_ ]tokens\s*[:=]|val_loader:.{0,300}?\btokens:)\s*(\d[\d,_]*)",
             re.IGNORECASE,
         ),
         lambda text: int(re.sub("[,_]", "", text)),
     ),
-    ("train_shards", re.compile(r"\btrain_shards\s*[:=]\s*(\d{1,6})\b"), int),
+    ("train_shards", "train_shards", re.compile(r"\btrain_shards\s*[:=]\s*(\d{1,6})\b"), int),
     (
         "tokenizer_path",
+        "tokenizer",
         re.compile(r"\btokenizer(?:_path)?\s*[:=]\s*(\S+\.(?:model|json|vocab|bin|npz)\b)"),
         str,
     ),
-    ("vocab_size", re.compile(r"\bvocab_size\s*[:=]\s*(\d{1,7})\b"), int),
-    ("max_wallclock_seconds", re.compile(r"\bmax_wallclock_seconds\s*[:=]\s*(\d[\d.]*)"), float),
+    ("vocab_size", "vocab_size", re.compile(r"\bvocab_size\s*[:=]\s*(\d{1,7})\b"), int),
+    (
+        "max_wallclock_seconds",
+        "max_wallclock",
+        re.compile(r"\bmax_wallclock_seconds\s*[:=]\s*(\d[\d.]*)"),
+        float,
+    ),
 )
 _MILLISECONDS = {"ms": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3, "m": 6e4, "min": 6e4, "minutes": 6e4}
 
@@ -127,31 +135,35 @@ class Facts:
     eval_seconds_total: float | None = None
     eval_line: int | None = None
     env: dict[str, str] = field(default_factory=dict)
+    _wanted: list[_Rule] = field(default_factory=lambda: list(_CONFIG))
+    """Configuration that no line has said yet: the first value counts."""
 
     def read(self, line: str, number: int) -> None:
         """Take in one line."""
         lowered = line.lower()
-        for name, pattern, convert in _CONFIG:
-            if (
-                name not in self.config
-                and name.partition("_")[0] in lowered
-                and (match := pattern.search(line))
-            ):
+        for each in self._wanted:
+            name, word, pattern, convert = each
+            if word in lowered and (match := pattern.search(line)):
                 try:
                     self.config[name] = convert(match.group(1).rstrip("."))
                 except ValueError:
                     continue
+                self._wanted = [rule for rule in self._wanted if rule is not each]
         if "train" in lowered or lowered.startswith("step"):
-            self._training_time(line, number)
+            self._training_time(line, lowered, number)
         if "size" in lowered or "bytes" in lowered or "serialized" in lowered:
             self._sizes(line, number)
-        if _CALIBRATION.search(line) is not None:
+        if "calibrat" in lowered or "hessian" in lowered or "gptq" in lowered:
             self._calibration(line, number)
         if self.stored_targets is None and "prefix" in lowered and _STORED_TARGETS.search(line):
             self.stored_targets = LoggedLine(line[:_QUOTED], number)
-        if self.train_data is None and _TRAIN_DATA.search(line):
+        if (
+            self.train_data is None
+            and ("train_" in lowered or "only" in lowered)
+            and _TRAIN_DATA.search(line)
+        ):
             self.train_data = LoggedLine(line[:_QUOTED], number)
-        if "eval" in lowered and (match := _TOTAL_EVAL.search(line)) is not None:
+        if "total" in lowered and "eval" in lowered and (match := _TOTAL_EVAL.search(line)) is not None:
             seconds = _number(match.group(1))
             if seconds is not None:
                 self.eval_seconds_total = seconds * _MILLISECONDS.get(match.group(2) or "s", 1e3) / 1e3
@@ -159,11 +171,12 @@ class Facts:
         if "=" in line:
             self._environment(line)
 
-    def _training_time(self, line: str, number: int) -> None:
-        if (match := _STOP.search(line)) is not None:
+    def _training_time(self, line: str, lowered: str, number: int) -> None:
+        timed = "train_time" in lowered
+        if timed and "stopping_early" in lowered and (match := _STOP.search(line)) is not None:
             self._train(match.group(1), match.group(2) or "ms", number)
             self.stop_step, self.stop_line = int(match.group(3)), number
-        elif (match := _STEP_TIME.search(line)) is not None and "warmup" not in line:
+        elif timed and (match := _STEP_TIME.search(line)) is not None and "warmup" not in line:
             if self.stop_step is not None and int(match.group(1)) >= self.stop_step:
                 return
             self.stop_step = self.stop_line = None  # a lower step: another run began in the same log

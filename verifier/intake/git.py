@@ -1,7 +1,8 @@
 """A local git repository, read without a work tree: pull-request heads, what they change, and blobs.
 
-Only `git` plumbing that reads is called, one process per question and one for all blobs. Nothing is fetched:
-in a partial clone a blob that is not there is reported as missing. Everything that a pull request says
+Only `git` plumbing that reads is called: one long-lived process for all objects, and one per question about
+refs and history that objects do not answer at once. Nothing is fetched: in a partial clone a blob that is
+not there is reported as missing. Everything that a pull request says
 (paths, modes, sizes) is untrusted and is only parsed here; `checkout` decides what is written.
 """
 
@@ -10,13 +11,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO, NamedTuple
 
 from verifier.intake.choose import Change
+from verifier.intake.objects import TREE_MODE, Commit, Entry, GitError, Objects
+
+__all__ = ["LINK_MODE", "MODULE_MODE", "Entry", "GitError", "Repository", "open_repository"]
 
 MAIN_REFS = ("refs/remotes/upstream", "refs/remotes/origin", "refs/heads")
 MAIN_NAMES = ("main", "master")
@@ -31,25 +34,8 @@ PULL_REFS = (
 PULL_REFS_SHOWN = (
     "refs/pull/{0}/head, refs/remotes/*/pull/{0}/head, refs/remotes/*/pr/{0}, pull/{0}/head, pr/{0}"
 )
-COMMIT_NAME = re.compile(r"[0-9a-f]{4,64}")
+FULL_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 LINK_MODE, MODULE_MODE = "120000", "160000"
-_CHUNK = 1 << 20
-
-
-class GitError(Exception):
-    """The repository cannot give what was asked for. `facts` say what was found, tried and what to do."""
-
-    def __init__(self, what: str, **facts: str) -> None:
-        super().__init__(what)
-        self.facts = facts
-
-
-class Entry(NamedTuple):
-    """One file of a commit's tree."""
-
-    mode: str
-    blob: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -121,13 +107,12 @@ class Repository:
 
     def changes(self, base: str, head: str) -> tuple[Change, ...]:
         """Regular files that the head adds or changes, in path order; deletions, links and modules left out."""
-        fields = self._paths("diff-tree", "-r", "-z", "--no-renames", "--raw", "--no-commit-id", base, head)
-        found: list[Change] = []
-        for meta, path in zip(fields[::2], fields[1::2], strict=False):
-            _, mode, _, _, status = meta.split(" ")
-            if status != "D" and mode not in (LINK_MODE, MODULE_MODE):
-                found.append(Change(path, status == "A"))
-        return tuple(found)
+        changed = self._objects.changed(base, head)
+        return tuple(
+            Change(entry.path, added)
+            for entry, added in changed
+            if entry.mode not in (LINK_MODE, MODULE_MODE)
+        )
 
     def aged(self, changes: Iterable[Change], base: str, head: str) -> tuple[Change, ...]:
         """The same changes with their ages, which cost a walk over the pull request's own commits."""
@@ -145,36 +130,27 @@ class Repository:
 
     def files(self, head: str, path: str = "") -> tuple[Entry, ...]:
         """A file of a commit, or all files below a folder, links and modules among them; without path, all."""
-        where = ("--", path) if path else ()
-        entries: list[Entry] = []
-        for line in self._paths("ls-tree", "-r", "-z", "--full-tree", head, *where):
-            meta, _, path = line.partition("\t")
-            mode, _, blob = meta.split(" ")
-            entries.append(Entry(mode, blob, path))
-        return tuple(entries)
+        tree = head
+        for depth, part in enumerate(parts := path.split("/") if path else [], 1):
+            entry = next((each for each in self._objects.tree(tree) if each.path == part), None)
+            if entry is None:
+                return ()
+            if entry.mode != TREE_MODE:
+                return (entry._replace(path=path),) if depth == len(parts) else ()
+            tree = entry.blob
+        return tuple(self._objects.walk(tree, f"{path}/" if path else ""))
 
     def write_blobs(self, wanted: Iterable[tuple[str, Path]], limit_bytes: int) -> Iterator[int | None]:
         """Write each blob to its path; the size of each, or None where the repository does not have it.
 
         A blob over the limit is not written, and its size is given all the same.
         """
-        with subprocess.Popen(
-            self._command("cat-file", "--batch"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                for blob, path in wanted:
-                    process.stdin.write(blob.encode() + b"\n")
-                    process.stdin.flush()
-                    yield _receive(process.stdout, path, limit_bytes)
-            finally:
-                process.stdin.close()
-                process.kill()  # half a large blob may still be in the pipe
+        for blob, path in wanted:
+            yield self._objects.write(blob, path, limit_bytes)
+
+    @cached_property
+    def _objects(self) -> Objects:
+        return Objects(self._command(), _environment())
 
     # ---- history --------------------------------------------------------------------------------
 
@@ -194,10 +170,40 @@ class Repository:
         return self._text("hash-object", "-t", "tree", os.devnull).strip()
 
     def _merge_base(self, one: str, other: str) -> str | None:
+        if one == self.main and (met := self._meeting(other)) is not None and len(met) < 2:
+            return met[0] if met else None
         done = self._run("merge-base", one, other)
         return done.stdout.decode().strip() or None if done.returncode == 0 else None
 
+    @cached_property
+    def _merged(self) -> frozenset[str]:
+        """Every commit that the main branch contains."""
+        return frozenset(self._text("rev-list", self.main).split())
+
+    def _meeting(self, head: str) -> list[str] | None:
+        """Where walks back from a head first meet the main branch: when it is one place, the merge base.
+
+        None where a commit on the way is missing.
+        """
+        met: list[str] = []
+        queue, seen = [head], {head}
+        while queue:
+            name = queue.pop()
+            if name in self._merged:
+                met.append(name)
+                continue
+            commit: Commit | None = self._objects.commit(name)
+            if commit is None:
+                return None
+            new = [parent for parent in commit.parents if parent not in seen]
+            seen.update(new)
+            queue += new
+        return met
+
     def _commit_or_none(self, name: str) -> str | None:
+        if FULL_NAME.fullmatch(name):
+            commit = self._objects.commit(name)
+            return None if commit is None else commit.name
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         lines = done.stdout.decode("utf-8", "replace").split()
         return lines[-1] if done.returncode == 0 and lines else None
@@ -256,28 +262,3 @@ def _environment() -> dict[str, str]:
         "GIT_ALLOW_PROTOCOL": "",
         "LC_ALL": "C",
     }
-
-
-def _receive(stream: IO[bytes], path: Path, limit_bytes: int) -> int | None:
-    """One answer of `cat-file --batch`: a header, and then the blob with a newline after it."""
-    header = stream.readline().split()
-    if len(header) != 3:
-        return None
-    size = int(header[2])
-    if size > limit_bytes:
-        _drain(stream, size + 1, lambda chunk: None)
-        return size
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "xb") as file:
-        _drain(stream, size, file.write)
-    stream.read(1)
-    return size
-
-
-def _drain(stream: IO[bytes], size: int, take: Callable[[bytes], object]) -> None:
-    while size > 0:
-        chunk = stream.read(min(size, _CHUNK))
-        if not chunk:
-            raise GitError("git cat-file ended early")
-        take(chunk)
-        size -= len(chunk)

@@ -29,7 +29,7 @@ class Listing:
 
 def find_listing(lines: list[str]) -> Listing | None:
     """The embedded source, or None."""
-    rulers = [index for index, line in enumerate(lines) if line.rstrip() == RULER]
+    rulers = [index for index, line in enumerate(lines) if RULER in line and line.rstrip() == RULER]
     if not rulers:
         return None
     first = 0

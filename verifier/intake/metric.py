@@ -72,14 +72,10 @@ class _Number:
 def metrics_of_line(line: str, number: int) -> Iterator[Metric]:
     """The metrics on one line. `number` is the line's number, from 1."""
     lowered = line.lower()
-    if not (
-        "bpb" in lowered
-        or "loss" in lowered
-        or "bits_per_byte" in lowered
-        or " vb" in lowered
-        or "ttp:" in lowered
-    ):
-        return
+    named = "bpb" in lowered or "val_loss" in lowered or "bits_per_byte" in lowered or " vb" in lowered
+    short = ("loss" in lowered or "ttp:" in lowered) and ("rb" in lowered or "vb" in lowered)
+    if not (named or short):
+        return  # most lines of a log have a `train_loss` alone
     clean = _NOISE.sub("", line)
     groups = _groups(clean)
     cut, trajectory = 0, False

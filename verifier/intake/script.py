@@ -160,7 +160,7 @@ def _mentions(source: str) -> set[str]:
     syntax = syntax_of(source)
     if isinstance(syntax, Broken):
         return set(re.findall(r"[\w.-]+\.(?:py|c|cpp|cu|json|txt|model|npz)\b", source))
-    for node in syntax.nodes:
+    for node in syntax.of(ast.Import, ast.ImportFrom, ast.Constant):
         match node:
             case ast.Import(names=names):
                 found |= {alias.name for alias in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +19,16 @@ class Syntax:
     nodes: tuple[ast.AST, ...]
     """Every node but operators and contexts, breadth first."""
     parents: Mapping[ast.AST, ast.AST]
+    places: Mapping[type[ast.AST], list[int]]
+    """Where in `nodes` the nodes of each type are."""
     grammar: str
     """`3.11`, or `3.12` when an f-string needs PEP 701."""
+
+    def of(self, *types: type[ast.AST]) -> list[ast.AST]:
+        """The nodes of these types, breadth first. Readers want few types, and most nodes are names."""
+        if len(types) == 1:
+            return [self.nodes[place] for place in self.places.get(types[0], ())]
+        return [self.nodes[place] for place in sorted(p for each in types for p in self.places.get(each, ()))]
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,14 @@ MAX_SOURCE_CHARACTERS = (
 )  # a tree takes some hundred bytes per character; the largest real one has 3.7 M
 
 
+_PLAIN_FIELDS = frozenset(
+    ("arg", "asname", "attr", "conversion", "ctx", "id", "is_async", "kind", "level", "module", "op", "ops")
+    + ("simple", "type_comment")
+)
+"""Text, numbers, operators and contexts: two thirds of all fields."""
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: ()}
+
+
 @lru_cache(maxsize=8)
 def syntax_of(source: str) -> Syntax | Broken:
     """Parse a script, PEP 701 f-strings included. Never raises."""
@@ -49,11 +66,24 @@ def syntax_of(source: str) -> Syntax | Broken:
         return Broken(str(error) or type(error).__name__)
     nodes: list[ast.AST] = [parsed.tree]
     parents: dict[ast.AST, ast.AST] = {}
-    for node in nodes:  # grows while it is walked
-        for name in node._fields:
+    places: dict[type[ast.AST], list[int]] = defaultdict(list)
+    for place, node in enumerate(nodes):  # grows while it is walked
+        kind = type(node)
+        places[kind].append(place)
+        for name in fields_of(kind):
             value = getattr(node, name, None)
+            if value is None:
+                continue
             for child in value if isinstance(value, list) else (value,):
                 if isinstance(child, ast.AST) and child._fields:
                     parents[child] = node
                     nodes.append(child)
-    return Syntax(parsed.tree, tuple(nodes), parents, parsed.grammar)
+    return Syntax(parsed.tree, tuple(nodes), parents, dict(places), parsed.grammar)
+
+
+def fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields of a node type that can hold nodes other than operators and contexts."""
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        fields = _FIELDS[kind] = tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    return fields

@@ -105,14 +105,10 @@ def open_wrapper(source: str, path: str) -> Opened:
 
 def _looks_packed(syntax: Syntax) -> bool:
     """True when the script executes text, or carries enough dense literal to hide a program."""
+    if any(_runs_text(node, "exec", "eval") for node in syntax.of(ast.Call)):
+        return True
     dense = 0
-    for node in syntax.nodes:
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id in ("exec", "eval")
-        ):
-            return True
+    for node in syntax.of(ast.Constant):
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str | bytes)
@@ -121,6 +117,10 @@ def _looks_packed(syntax: Syntax) -> bool:
             head = node.value[:_DENSE]
             dense += len(node.value) if len(head.split()) == 1 else 0
     return dense >= _SMALLEST_PAYLOAD
+
+
+def _runs_text(node: ast.AST, *functions: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in functions
 
 
 def _called(node: ast.Call) -> str:
@@ -240,7 +240,7 @@ def _arguments(call: ast.Call) -> Iterator[ast.expr]:
 def _literal_lengths(syntax: Syntax) -> list[int]:
     return [
         len(node.value)
-        for node in syntax.nodes
+        for node in syntax.of(ast.Constant)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str | bytes)
         and len(node.value) > _LONG_LITERAL
@@ -249,11 +249,10 @@ def _literal_lengths(syntax: Syntax) -> list[int]:
 
 def _code_in_strings(syntax: Syntax) -> int:
     """Characters of Python held in string literals of a script that executes text."""
-    executes = any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "exec"
-        for node in syntax.nodes
+    executes = any(_runs_text(node, "exec") for node in syntax.of(ast.Call))
+    texts = (
+        [node.value for node in syntax.of(ast.Constant) if isinstance(node, ast.Constant)] if executes else []
     )
-    texts = [node.value for node in syntax.nodes if isinstance(node, ast.Constant)] if executes else []
     return sum(
         len(text)
         for text in texts
@@ -266,5 +265,5 @@ def _code_in_strings(syntax: Syntax) -> int:
 
 
 def _is_mostly_literal(source: str, syntax: Syntax) -> bool:
-    executes = any(isinstance(node, ast.Call) and _called(node) in _EXECUTORS for node in syntax.nodes)
+    executes = any(isinstance(node, ast.Call) and _called(node) in _EXECUTORS for node in syntax.of(ast.Call))
     return executes and sum(_literal_lengths(syntax)) > _BLOB_SHARE * len(source)

@@ -47,7 +47,7 @@ class CFunction:
                 classed[text[0]] = (realised[text[4]], token.line)
             if token.text == "if" and classed:
                 condition, body = self._condition(position)
-                for name in condition & classed.keys():
+                for name in sorted(condition & classed.keys()):
                     index, line = classed[name]
                     if self._writes_at(body, index):
                         yield line

@@ -191,6 +191,8 @@ class Flow:
         match node:
             case ast.Name(id=name):
                 return self.name(function, name)
+            case ast.Call():  # after names the most frequent; no node is of two types
+                return self._call(function, node)
             case ast.Constant(value=value):
                 return _of_constant(value)
             case ast.Attribute(value=base, attr=name):
@@ -201,8 +203,6 @@ class Flow:
                 return _binary(self.of(function, left), op, self.of(function, right), left, right)
             case ast.UnaryOp(operand=operand) | ast.Starred(value=operand) | ast.Await(value=operand):
                 return self.of(function, operand)
-            case ast.Call():
-                return self._call(function, node)
             case (
                 ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.BoolOp(values=parts)
             ):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from verifier.finding import Where
-from verifier.intake.syntax import Broken, Syntax, syntax_of
+from verifier.intake.syntax import Broken, Syntax, fields_of, syntax_of
 from verifier.static.switches import UNKNOWN, Switches
 
 MODULE = "<module>"
@@ -283,7 +283,7 @@ class _Walk:
                     self.node(body if value else other, parent)
                     return
         index = self.open(node, parent)
-        for name in node._fields:
+        for name in fields_of(type(node)):
             value = getattr(node, name, None)
             if isinstance(value, list):
                 if value and isinstance(value[0], ast.stmt):

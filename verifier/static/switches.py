@@ -205,6 +205,11 @@ def _is_environ(node: ast.expr) -> bool:
     )
 
 
+_BINDERS = (
+    ast.arg, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.alias, ast.keyword, ast.Assign, ast.AnnAssign,
+)  # fmt: skip
+
+
 def _bound_once(syntax: Syntax) -> tuple[dict[str, ast.expr], dict[str, ast.expr], frozenset[str]]:
     """Names, and configuration attributes, that the whole module binds in exactly one place; and every
     attribute that it binds or spells out as a word, as `setattr` would."""
@@ -214,17 +219,16 @@ def _bound_once(syntax: Syntax) -> tuple[dict[str, ast.expr], dict[str, ast.expr
     fields: dict[str, ast.expr] = {}
     words: set[str] = set()
     parents = syntax.parents
-    for node in syntax.nodes:
-        if isinstance(node, ast.Constant | ast.Call | ast.Subscript | ast.BinOp | ast.Expr):
-            continue  # most nodes bind nothing
+    for node in syntax.of(ast.Name):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names[node.id] += 1
+            if isinstance(parents.get(parents[node]), ast.ClassDef):
+                attributes[node.id] += 1
+    for node in syntax.of(ast.Attribute):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            attributes[node.attr] += 1
+    for node in syntax.of(*_BINDERS):
         match node:
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                names[name] += 1
-                parent = parents[node]
-                if isinstance(parents.get(parent), ast.ClassDef):
-                    attributes[name] += 1
-            case ast.Attribute(attr=name, ctx=ast.Store() | ast.Del()):
-                attributes[name] += 1
             case ast.arg(arg=name):
                 names[name] += 1
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):

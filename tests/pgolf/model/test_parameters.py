@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from pgolf.quantize import QuantizationConfig, QuantizedTensor, quantize_state
 
+from pgolf.compress import QuantizationConfig, QuantizedTensor, quantize_state
 from pgolf.model import CONTROL_TENSORS, GPT, parameter_role
 from pgolf.optim import OptimizerConfig, OptimizerSet, split_parameters
 

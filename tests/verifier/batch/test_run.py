@@ -258,3 +258,25 @@ def _stat(path: Path) -> list[str]:
         return path.read_text().rpartition(")")[2].split()
     except OSError:
         return [""]
+
+
+def test_readings_share_a_process_and_a_crash_costs_one_of_them(tmp_path: Path) -> None:
+    names = ("a", "writes", "raises", "dies", "e", "f")
+    tasks = folders(tmp_path / "in", *names)
+    _, book, _ = run(tasks, tmp_path / "out", jobs=1)
+    ran = [(tmp_path / "in" / name / "ran").read_text().strip() for name in names]
+    assert len(set(ran[:4])) == 1
+    assert len(set(ran[4:])) == 1
+    assert ran[3] != ran[4]
+    said = {Path(line.path).name: (line.status, line.reason) for line in book.lines.values()}
+    assert said["dies"] == ("failed", "the audit ended with signal SIGSEGV: last words")
+    assert all(said[name][0] == "audited" for name in ("a", "writes", "e", "f"))
+
+
+def test_an_audit_with_probes_has_a_process_to_itself(tmp_path: Path) -> None:
+    how = replace(HOW, level="probes")
+    tasks = [replace(task, settings=how) for task in folders(tmp_path / "in", "a", "b", "c")]
+    executor = LocalExecutor(1, fake_audit, 60.0)
+    outcomes = list(executor.run(tasks, lambda task: tmp_path / f"{task.name}.json", lambda task: None))
+    assert [outcome.status for outcome in outcomes] == ["audited"] * 3
+    assert len({(Path(task.path) / "ran").read_text() for task in tasks}) == 3

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.verifier.checks.builders import log, metric, only, outcomes, script, size, states, submission
-from verifier.codesize import minified, smallest_packed
+from verifier.codesize import minified, packed_within, smallest_packed
 from verifier.finding import State
 from verifier.submission import SeedClaim
 
@@ -161,3 +161,19 @@ def test_packing_drops_comments_and_docstrings():
 @pytest.mark.parametrize("source", ["", "x = 1\n"])
 def test_packing_takes_any_source(source):
     assert smallest_packed(source).size_bytes > 0
+
+
+def test_a_model_over_the_cap_by_itself_fails_without_any_packing():
+    sub = submission([sized(15_999_999, 16_000_001, 50_000)], 1.08, shipped=script("def f(:\n"))
+    found = outcomes(A1, sub)
+    assert [outcome.state for outcome in found] == [State.PASS, State.FAIL]
+    assert "1 over 16,000,000" in found[1].message
+
+
+def test_packing_goes_only_as_far_as_it_decides():
+    source = "\n".join(f"value_{i} = {i}  # why this one" for i in range(1_000))
+    smallest = smallest_packed(source)
+    quick = packed_within(source, 100_000)
+    assert smallest.size_bytes < quick.size_bytes < len(source)
+    assert packed_within(source, quick.size_bytes) == quick
+    assert packed_within(source, quick.size_bytes - 1) == smallest
