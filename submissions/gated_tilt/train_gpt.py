@@ -53,7 +53,7 @@ TILT = TiltConfig(
     min_order=int(os.environ.get("TILT_MIN_ORDER", 2)),
     max_order=int(os.environ.get("TILT_MAX_ORDER", 16)),
     beta=float(os.environ.get("TILT_BETA", 2.625)),
-    threshold=float(os.environ.get("TILT_THRESHOLD", 0.5)),
+    threshold=float(os.environ.get("TILT_THRESHOLD", 0.0)),
 )
 
 
