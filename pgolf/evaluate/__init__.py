@@ -5,6 +5,8 @@ a predictor of it that sees the past alone, and both give the same losses. `meth
 """
 
 from pgolf.evaluate.driver import evaluate
+from pgolf.evaluate.methods import METHODS, MethodConfig
+from pgolf.evaluate.mixer import mixed
 from pgolf.evaluate.plain import evaluate_plain
 from pgolf.evaluate.predictor import Predictor, Stepwise
 from pgolf.evaluate.score import Evaluation, Score
@@ -12,7 +14,9 @@ from pgolf.evaluate.sliding import evaluate_sliding
 from pgolf.evaluate.ttt import TTTConfig, evaluate_ttt
 
 __all__ = [
+    "METHODS",
     "Evaluation",
+    "MethodConfig",
     "Predictor",
     "Score",
     "Stepwise",
@@ -21,4 +25,5 @@ __all__ = [
     "evaluate_plain",
     "evaluate_sliding",
     "evaluate_ttt",
+    "mixed",
 ]

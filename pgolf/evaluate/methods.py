@@ -45,10 +45,6 @@ class MethodConfig:
     tilt: TiltConfig = field(default_factory=TiltConfig)
     bias: BiasConfig = field(default_factory=BiasConfig)
 
-    def at(self, seq_len: int, stride: int) -> MethodConfig:
-        """The same on other windows."""
-        return replace(self, seq_len=seq_len, stride=stride)
-
 
 Builder = Callable[[GPT, MethodConfig], Method | Mixed]
 
@@ -67,7 +63,7 @@ def stateful(model: GPT, config: MethodConfig) -> Method:
 
 def stateful_overlap(model: GPT, config: MethodConfig) -> Method:
     overlapping = replace(config.stateful, overlap_tokens=config.overlap_tokens)
-    if not getattr(model.config, "ssm_layers", ()):
+    if not model.config.ssm_layers:
         # Nothing but attention, so nothing to carry: the same windows without states, which compile.
         block = config.stateful.block_tokens
         length = block + config.overlap_tokens
@@ -94,10 +90,9 @@ def ttt_phased(model: GPT, config: MethodConfig) -> Method:
 
 
 def doc_lora(model: GPT, config: MethodConfig) -> Method:
+    # #77's chunks of 256 are a quarter of its window; a short-windowed model takes its whole window.
     chunk_tokens = min(config.doc_lora.chunk_tokens, config.seq_len)
-    return DocLoRA(
-        model, config.seq_len, config.bos_id, replace(config.doc_lora, chunk_tokens=chunk_tokens)
-    )
+    return DocLoRA(model, config.seq_len, config.bos_id, replace(config.doc_lora, chunk_tokens=chunk_tokens))
 
 
 def slot(model: GPT, config: MethodConfig) -> Method:

@@ -1,5 +1,7 @@
 """Every method: the batched driver and the one that has never seen a later token give the same losses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ CONFIG = MethodConfig(
     seq_len=16,
     stride=8,
     bos_id=BOS,
-    ttt=TTTConfig(chunk_tokens=40, epochs=2, lr=0.02, batch_seqs=2),
+    ttt=TTTConfig(chunk_tokens=40, epochs=1, lr=0.05, batch_seqs=2),
     ttt_adamw=TTTConfig(chunk_tokens=64, epochs=1, optimizer="adamw", lr=0.01, batch_seqs=2),
     stateful=StatefulConfig(block_tokens=10, segments=3),
     overlap_tokens=6,
@@ -30,7 +32,7 @@ CONFIG = MethodConfig(
     tilt=TiltConfig(min_order=3, max_order=7, buckets=128),
     bias=BiasConfig(chunk_tokens=30),
 )
-TOKENS = documents(321, seed=3)
+TOKENS = documents(301, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +63,12 @@ def stepwise_nats(method, tokens):
 def test_both_drivers_give_the_same_losses(models, name):
     method = build(models, name)
     fast = evaluate(method, TOKENS, TABLE, batch_windows=5)
-    assert fast.score.tokens == 320
+    assert fast.score.tokens == 300
     np.testing.assert_allclose(fast.nats_N, stepwise_nats(method, TOKENS), atol=2e-4)
 
 
 @every_method
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     seq_len=st.integers(8, 24),
     stride_share=st.floats(0, 1),
@@ -76,7 +78,7 @@ def test_both_drivers_give_the_same_losses(models, name):
 )
 def test_no_later_token_moves_an_earlier_score(models, name, seq_len, stride_share, batch, flip_from, seed):
     stride = max(1, round(stride_share * seq_len))
-    method = build(models, name, CONFIG.at(seq_len, stride))
+    method = build(models, name, replace(CONFIG, seq_len=seq_len, stride=stride))
     tokens = documents(100, seed)
     flipped = tokens.copy()
     flipped[flip_from:] = documents(100, seed + 100)[flip_from:]
