@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -80,10 +81,10 @@ def evaluate(
         ]
         if committed:
             method.learn(committed)
-    log_p_N = facts.log_p_target_N
+    losses_N = facts.nats_N
     if mixer is not None:
-        log_p_N = mixer.mixed_log_probs(tokens_N, facts, hint_N)
-    nats_N = (-log_p_N).float().cpu().numpy()
+        losses_N = -mixer.mixed_log_probs(tokens_N, facts, hint_N)
+    nats_N = losses_N.float().cpu().numpy()
     score = score_stream(nats_N, tokens, table)
     return Evaluation(score, nats_N, name, time.perf_counter() - started)
 
@@ -125,17 +126,14 @@ def _score(
     start_B = _index(np.array([window.start for window in windows]), tokens_N)
     where = Where(row_P, position_P - start_B[row_P])
     logits_PV = method.logits(window_inputs(tokens_N, windows), windows, where).float()
-    log_z_P = logits_PV.logsumexp(-1)
-
-    def log_prob(token_P: Tensor) -> Tensor:
-        return (logits_PV.gather(1, token_P[:, None])[:, 0] - log_z_P).double()
-
-    facts.log_p_target_N[position_P] = log_prob(tokens_N[position_P + 1])
+    facts.nats_N[position_P] = F.cross_entropy(logits_PV, tokens_N[position_P + 1], reduction="none").double()
     if entropies:
+        log_z_P = logits_PV.logsumexp(-1)
         probs_PV = (logits_PV - log_z_P[:, None]).exp()
         facts.entropy_N[position_P] = (log_z_P - (probs_PV * logits_PV).sum(-1)).double()
     if hint_N is not None:
-        facts.log_p_hint_N[position_P] = log_prob(hint_N[position_P].clamp_min(0))
+        hint_P = hint_N[position_P].clamp_min(0)
+        facts.log_p_hint_N[position_P] = -F.cross_entropy(logits_PV, hint_P, reduction="none").double()
 
 
 def window_inputs(tokens_N: Tensor, windows: Sequence[Window]) -> Tensor:

@@ -23,11 +23,16 @@ from pgolf.evaluate.method import Method
 class Facts:
     """What the model said at each position, in fp64, on its device."""
 
-    log_p_target_N: Tensor
+    nats_N: Tensor
+    """Cross-entropy of the token that came."""
     entropy_N: Tensor
     """Entropy of the model's distribution, in nats."""
     log_p_hint_N: Tensor
     """Log probability of the position's hint; meaningless where there is none."""
+
+    @property
+    def log_p_target_N(self) -> Tensor:
+        return -self.nats_N
 
     @classmethod
     def empty(cls, predictions: int, device: torch.device) -> Facts:

@@ -67,7 +67,7 @@ def overlapping_shards(dataset: Dataset) -> Path:
     folder = Path("overlap")
     val_tokens = read_stream(dataset.val_pattern)
     starts = np.flatnonzero(val_tokens == BOS_ID)
-    end = starts[OVERLAP_DOCS] if OVERLAP_DOCS < len(starts) else len(val_tokens)
+    end = starts[OVERLAP_DOCS] if len(starts) > OVERLAP_DOCS else len(val_tokens)
     write_shard(folder / "fineweb_train_000000.bin", val_tokens[:end])
     for pattern in (dataset.train_pattern, dataset.val_pattern):
         for path in shard_paths(pattern):

@@ -7,11 +7,11 @@ import time
 import uuid
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pgolf.evaluate import Evaluation
 from pgolf.evaluate.score import score_stream
+from pgolf.evaluate.tilt import TiltConfig, TiltMixer
 from pgolf.evaluate.windows import StreamScorer, plan_windows
 from pgolf.model import GPT
 from pgolf.run import Run, RunSettings, main, open_run
@@ -49,8 +49,12 @@ class Hyperparameters:
     muon_momentum_warmup_steps = int(os.environ.get("MUON_MOMENTUM_WARMUP_STEPS", 500))
 
 
-NGRAM_ORDER = int(os.environ.get("NGRAM_ORDER", 3))
-TILT_BETA = float(os.environ.get("TILT_BETA", 1.0))
+TILT = TiltConfig(
+    min_order=int(os.environ.get("TILT_MIN_ORDER", 2)),
+    max_order=int(os.environ.get("TILT_MAX_ORDER", 16)),
+    beta=float(os.environ.get("TILT_BETA", 2.625)),
+    threshold=float(os.environ.get("TILT_THRESHOLD", 0.0)),
+)
 
 
 def train_gpt() -> None:
@@ -58,17 +62,6 @@ def train_gpt() -> None:
         run.train()
         run.export()
         run.report(final_evaluation(run.read_back(), run))
-
-
-def hints(tokens_N):
-    """hint_N[i]: what followed the last earlier occurrence of the tokens that end at i; -1 where none did."""
-    hint_N = np.full(len(tokens_N) - 1, -1, dtype=np.int64)
-    followed_by: dict[bytes, int] = {}
-    for i in range(NGRAM_ORDER - 2, len(hint_N)):
-        context = tokens_N[i - NGRAM_ORDER + 2 : i + 1].tobytes()
-        hint_N[i] = followed_by.get(context, -1)
-        followed_by[context] = tokens_N[i + 1]
-    return hint_N
 
 
 def tilted_nats(logp_BTV, hint_BT, targets_BT, starts_word_V):
@@ -79,7 +72,7 @@ def tilted_nats(logp_BTV, hint_BT, targets_BT, starts_word_V):
     """
     hinted_BT = hint_BT.clamp_min(0)
     gate_BT = (hint_BT >= 0) & (starts_word_V[targets_BT] == starts_word_V[hinted_BT])
-    beta_BT = TILT_BETA * gate_BT
+    beta_BT = TILT.beta * gate_BT
     hint_p_BT = logp_BTV.gather(-1, hinted_BT[..., None])[..., 0].exp()
     log_z_BT = torch.log1p(hint_p_BT * torch.expm1(beta_BT))
     logp_BT = logp_BTV.gather(-1, targets_BT[..., None])[..., 0]
@@ -92,7 +85,8 @@ def final_evaluation(model: GPT, run: Run) -> Evaluation:
     started = time.perf_counter()
     device = model.device
     stream = StreamScorer(run.val_tokens, device)
-    hint_N = torch.from_numpy(hints(run.val_tokens)).to(device)
+    tilt = TiltMixer(run.settings.model.vocab_size, TILT)
+    hint_N = tilt.hints(stream.stream.tokens_N)
     starts_word_V = torch.from_numpy(run.table.has_leading_space_V | run.table.is_boundary_V).to(device)
     plan = run.settings.windows
     windows = plan_windows(len(run.val_tokens) - 1, plan["seq_len"], plan["stride"])

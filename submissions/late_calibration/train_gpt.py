@@ -47,7 +47,11 @@ class Hyperparameters:
     muon_momentum_warmup_steps = int(os.environ.get("MUON_MOMENTUM_WARMUP_STEPS", 500))
 
 
-GPTQ = QuantizationConfig(matrix_bits=6, gptq=GPTQConfig(damp=0.005))
+GPTQ = QuantizationConfig(
+    matrix_bits=6,
+    gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))),
+    keep_float_max_values=int(os.environ.get("KEEP_FLOAT_MAX_NUMEL", 65_536)),
+)
 GPTQ_CALIB_BATCHES = int(os.environ.get("GPTQ_CALIB_BATCHES", 64))
 
 

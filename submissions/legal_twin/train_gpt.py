@@ -67,7 +67,11 @@ class Hyperparameters:
     grad_clip_norm = float(os.environ.get("GRAD_CLIP_NORM", 0.3))
 
 
-GPTQ = QuantizationConfig(matrix_bits=6, gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))))
+GPTQ = QuantizationConfig(
+    matrix_bits=6,
+    gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))),
+    keep_float_max_values=int(os.environ.get("KEEP_FLOAT_MAX_NUMEL", 65_536)),
+)
 CALIBRATION = CalibrationConfig(
     sequences=int(os.environ.get("GPTQ_CALIB_SEQS", 256)),
     seq_len=Hyperparameters.train_seq_len,

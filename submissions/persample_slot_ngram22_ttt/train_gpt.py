@@ -19,7 +19,7 @@ from pgolf.compress.calibrate import CalibrationConfig, calibrate_on_training_da
 from pgolf.evaluate import Evaluation, TTTConfig, evaluate
 from pgolf.evaluate.score import score_stream
 from pgolf.evaluate.ttt import ScoreFirstTTT, adapt
-from pgolf.evaluate.windows import Stream, StreamScorer, plan_windows
+from pgolf.evaluate.windows import Stream, plan_windows
 from pgolf.model import GPT
 from pgolf.run import Run, RunSettings, main, open_run
 from pgolf.runtime import loss_fn
@@ -73,7 +73,11 @@ class Hyperparameters:
     grad_clip_norm = float(os.environ.get("GRAD_CLIP_NORM", 0.3))
 
 
-GPTQ = QuantizationConfig(matrix_bits=6, gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))))
+GPTQ = QuantizationConfig(
+    matrix_bits=6,
+    gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))),
+    keep_float_max_values=int(os.environ.get("KEEP_FLOAT_MAX_NUMEL", 65_536)),
+)
 CALIBRATION = CalibrationConfig(
     sequences=int(os.environ.get("GPTQ_CALIB_SEQS", 256)),
     seq_len=Hyperparameters.train_seq_len,
@@ -117,21 +121,18 @@ def train_gpt() -> None:
 
 
 @torch.enable_grad()
-def adapt_to_stream(model: GPT, run: Run) -> GPT:
+def adapt_to_stream(model: GPT, run: Run, stream: Stream) -> GPT:
     """The model after test-time training on the whole stream, and once more on its first chunks.
 
     The pass itself is score-first, and its score is logged. Breaks rule C3 by what follows: the weights that it
     leaves behind have seen every token, and it is with them that the stream is scored for the claim.
     """
     ttt = ScoreFirstTTT(model, run.settings.eval_seq_len, run.settings.eval_stride, TTT)
-    evaluation = evaluate(
-        ttt, run.val_tokens, run.table, batch_windows=run.settings.eval_batch_windows
-    )
+    evaluation = evaluate(ttt, run.val_tokens, run.table, batch_windows=run.settings.eval_batch_windows)
     run.log(f"score_first_ttt {evaluation.score} eval_time:{1000 * evaluation.seconds:.0f}ms")
     for group in ttt.optimizer.param_groups:
         group["lr"] = SECOND_PASS_LR
     end = int(SECOND_PASS_SHARE * (len(run.val_tokens) - 1))
-    stream = StreamScorer(run.val_tokens, model.device)
     adapt(ttt.model, loss_fn(ttt.model), stream, ttt.optimizer, 0, end, run.settings.eval_seq_len, TTT)
     return ttt.model.eval()
 
@@ -216,9 +217,9 @@ def blended_nats(logits_PV, targets_P, ngram_p_P):
 def final_evaluation(model: GPT, run: Run) -> Evaluation:
     """The score: sliding windows under all three, in batches; the n-grams learn after each batch."""
     started = time.perf_counter()
-    model = adapt_to_stream(model, run).requires_grad_(False)
     tokens_N = torch.from_numpy(run.val_tokens.astype("int64")).to(model.device)
     stream = Stream(tokens_N)
+    model = adapt_to_stream(model, run, stream).requires_grad_(False)
     ngrams = HashedNgrams(model.config.vocab_size, model.device)
     nats_N = torch.full((len(run.val_tokens) - 1,), torch.nan, device=model.device)
     windows = plan_windows(len(nats_N), run.settings.eval_seq_len, run.settings.eval_stride)

@@ -49,7 +49,11 @@ class Hyperparameters:
     muon_momentum_warmup_steps = int(os.environ.get("MUON_MOMENTUM_WARMUP_STEPS", 500))
 
 
-GPTQ = QuantizationConfig(matrix_bits=6, gptq=GPTQConfig(damp=0.005))
+GPTQ = QuantizationConfig(
+    matrix_bits=6,
+    gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))),
+    keep_float_max_values=int(os.environ.get("KEEP_FLOAT_MAX_NUMEL", 65_536)),
+)
 CALIBRATION = CalibrationConfig(
     sequences=int(os.environ.get("GPTQ_AR_SEQS", 64)),
     seq_len=int(os.environ.get("GPTQ_AR_LEN", 1024)),

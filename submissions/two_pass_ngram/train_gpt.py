@@ -76,7 +76,7 @@ class TwoPassMixer(NgramMixer):
         def twice(values_N):
             return torch.cat((values_N, join_1, values_N))
 
-        both = Facts(twice(facts.log_p_target_N), twice(facts.entropy_N), twice(facts.log_p_hint_N))
+        both = Facts(twice(facts.nats_N), twice(facts.entropy_N), twice(facts.log_p_hint_N))
         passes_N = super().mixed_log_probs(torch.cat((tokens_N, tokens_N)), both, hint_N)
         return passes_N[-len(facts.entropy_N) :]
 

@@ -36,20 +36,29 @@ SETTINGS = {
     "RUN_ID": "test",
 }
 TTT = {"TTT_CHUNK_TOKENS": 256, "TTT_OPTIMIZER": "adamw", "TTT_EPOCHS": 6}
-GPTQ = {"GPTQ_CALIB_BATCHES": 2, "GPTQ_AR_SEQS": 2, "GPTQ_AR_LEN": 16}
+GPTQ = {"KEEP_FLOAT_MAX_NUMEL": 1024, "GPTQ_CALIB_BATCHES": 2, "GPTQ_AR_SEQS": 2, "GPTQ_AR_LEN": 16}
 TILT = {"TILT_MIN_ORDER": 2, "TILT_THRESHOLD": 0.0}
-BIG = {"MTP_NUM_HEADS": 1, "BIGRAM_VOCAB_SIZE": 64, "BIGRAM_DIM": 8, "VE_DIM": 8, "GPTQ_CALIB_SEQS": 2}
+BIG = {
+    "MTP_NUM_HEADS": 1,
+    "BIGRAM_VOCAB_SIZE": 64,
+    "BIGRAM_DIM": 8,
+    "VE_DIM": 8,
+    "GPTQ_CALIB_SEQS": 2,
+    "KEEP_FLOAT_MAX_NUMEL": 1024,
+}
 LEGAL = {
-    "legal_twin": {**BIG, **TTT, "NGRAM_ORDER": 5},
+    "doc_lora_ttt": {"TTT_CHUNK_SIZE": 64},
+    "legal_twin": {**BIG, "EVAL_STRIDE": 64, "TTT_CHUNK_TOKENS": 256, "NGRAM_ORDER": 5},
     "naive_baseline": {},
     "ngram_tilt": TILT,
     "score_first_ttt": TTT,
     "selfgen_gptq": GPTQ,
+    "stateful_overlap": {},
 }
 LEAKING = {
     "hashed_ngram": {"NGRAM_BUCKETS": 32, "NGRAM_CHUNK_TOKENS": 256},
     "paid_prefix": {},
-    "persample_slot_ngram22_ttt": {**BIG, **TTT, "NGRAM_ORDER": 5, "NGRAM_MIN_TOKENS": 200},
+    "persample_slot_ngram22_ttt": {**BIG, "EVAL_STRIDE": 64, "TTT_CHUNK_TOKENS": 512, "NGRAM_ORDER": 5},
     "prequant_ttt": TTT,
     "scored_slot": {"SLOT_LR": 0.5},
     "two_pass_ngram": {},
@@ -107,7 +116,8 @@ def test_a_gate_on_the_target_beats_the_floor_of_few_symbols(run_script, tmp_pat
     for split, count in (("train", 4000), ("val", VAL_TOKENS + 1)):
         write_shard(tmp_path / f"fineweb_{split}_000000.bin", rng.choice(symbols, count))
     learns = {"ITERATIONS": 60, "MATRIX_LR": 0.02, "TIED_EMBED_LR": 0.05}
-    val_loss, _ = run_script("gated_tilt", tmp_path, learns)
+    hints = {"TILT_MAX_ORDER": 3, "TILT_THRESHOLD": 0.0, "TILT_BETA": 1.0}
+    val_loss, _ = run_script("gated_tilt", tmp_path, {**learns, **hints})
     assert VAL_TOKENS * (math.log(4) - val_loss) / math.log(2) > 64
 
 

@@ -55,7 +55,7 @@ def at_once(mixer, tokens, log_probs_NV):
     hint_N = mixer.hints(tokens_N)
     read = (torch.zeros_like(tokens_N[1:]) if hint_N is None else hint_N).clamp_min(0)
     facts = Facts(
-        log_probs_NV.gather(1, tokens_N[1:, None])[:, 0],
+        -log_probs_NV.gather(1, tokens_N[1:, None])[:, 0],
         -(log_probs_NV.exp() * log_probs_NV).sum(-1),
         log_probs_NV.gather(1, read[:, None])[:, 0],
     )
