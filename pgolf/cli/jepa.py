@@ -28,7 +28,7 @@ def jepa(
                 "bigram_bpb": report.bigram_bpb,
                 "unigram_bpb": report.unigram_bpb,
                 "latent_loss": [report.first_latent_loss, report.last_latent_loss],
-                "latent_rank": [report.first_spread.effective_rank, report.last_spread.rank],
+                "latent_rank": [report.first_spread.effective_rank, report.last_spread.effective_rank],
                 "train_seconds": round(report.train_seconds, 1),
             }
         )
@@ -36,5 +36,5 @@ def jepa(
     console.say(
         f"jepa {report.score.exact()} (counted bigrams {report.bigram_bpb:.4f}); latent loss "
         f"{report.first_latent_loss:.3f} to {report.last_latent_loss:.3f}, rank of its latents "
-        f"{report.first_spread.effective_rank:.1f} to {report.last_spread.rank:.1f}; {report.train_seconds:.0f}s"
+        f"{report.first_spread.effective_rank:.1f} to {report.last_spread.effective_rank:.1f}; {report.train_seconds:.0f}s"
     )
