@@ -139,7 +139,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("verifier.doctor.isolation", lambda: {"network": "own namespace"})
     monkeypatch.setattr("verifier.doctor.tokenizer_cache", lambda: Path("/nonexistent/cache"))
     monkeypatch.setattr("verifier.intake.load_submission", lambda folder: world.load(folder))
-    for place in ("verifier.audit", "verifier.cli.pages", "verifier.checks"):
+    for place in ("verifier.audit", "verifier.cli.pages", "verifier.checks", "verifier.report.store"):
         monkeypatch.setattr(f"{place}.load_checks", lambda: world.checks)
     return world
 

@@ -91,11 +91,15 @@ def test_markdown_is_the_comment(world: fakes.World) -> None:
     assert run("entry", "--markdown").stdout.startswith("### pgolf-verify: NEEDS_REVIEW\n\n`entry`")
 
 
-def test_output_writes_both_reports_whole(world: fakes.World, tmp_path: Path) -> None:
+def test_output_writes_every_form_whole(world: fakes.World, tmp_path: Path) -> None:
     result = run("entry", "--output", "out/deep", "--quiet")
     assert result.exit_code == 3
     written = tmp_path / "out" / "deep"
-    assert sorted(path.name for path in written.iterdir()) == ["report.json", "report.md"]
+    assert sorted(path.name for path in written.iterdir()) == [
+        "report.json",
+        "report.md",
+        "report.sarif",
+    ]
     document = json.loads((written / "report.json").read_text())
     floor = next(finding for finding in document["findings"] if finding["check"] == "E1-floor")
     assert floor["replay"] == "pgolf-verify replay out/deep/report.json --finding E1-floor"
