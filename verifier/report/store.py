@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from verifier.checks import load_checks
+from verifier.report.html import render_html
 from verifier.report.json import render_json
 from verifier.report.markdown import render_markdown
 from verifier.report.model import Report
@@ -15,6 +16,7 @@ from verifier.report.wording import SAVED_REPORT
 
 SAVED_COMMENT = "report.md"
 SAVED_SARIF = "report.sarif"
+SAVED_PAGE = "report.html"
 
 
 def save_report(report: Report, folder: Path) -> Path:
@@ -24,9 +26,10 @@ def save_report(report: Report, folder: Path) -> Path:
     full disk leaves the old one as it was. report.json goes last, so that one that is there has the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / SAVED_REPORT
+    path, pages = folder / SAVED_REPORT, check_pages()
     write_whole(folder / SAVED_COMMENT, render_markdown(report))
-    write_whole(folder / SAVED_SARIF, render_sarif(report, check_pages()))
+    write_whole(folder / SAVED_SARIF, render_sarif(report, pages))
+    write_whole(folder / SAVED_PAGE, render_html(report, pages, str(path)))
     write_whole(path, render_json(report, str(path)))
     return path
 
