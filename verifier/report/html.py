@@ -39,12 +39,18 @@ from verifier.report.wording import (
     replay_command,
     run_line,
 )
+from verifier.verdict import Call
 
 LOUD = (State.FAIL, State.ERROR, State.UNRULED, State.WARN)
 """States whose findings are shown whole, worst first; the rest are lines of a list."""
 PLACES_SHOWN = 3
 STRUCTURE_CHARS = 6000
 """Of one structure of the evidence; the data of the page have it whole."""
+CALL_WORDS = {
+    Call.COMPLIANT: "COMPLIANT",
+    Call.NON_COMPLIANT: "NON-COMPLIANT",
+    Call.NEEDS_REVIEW: "NEEDS REVIEW",
+}
 STATUS_WORDS = {
     "OFF": "official: README or root script",
     "ORG": "an organizer's comment",
@@ -103,6 +109,7 @@ def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as
         .render(
             report=report,
             verdict=report.verdict,
+            call=CALL_WORDS[report.verdict.call],
             style=Markup(style),
             script=Markup(script),
             policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
@@ -110,11 +117,11 @@ def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as
             counts=counts_line(report),
             bpb=_bpb(report),
             needed=missing_evidence(report),
-            reasons=[reason for reason in report.verdict.reasons if reason.state is not State.UNVERIFIED],
             sections=_sections(report, pages or {}, saved_as),
             quiet=report.in_state(State.UNVERIFIED, State.PASS, State.NOT_APPLICABLE),
             pictures=[(each, Markup(each.svg)) for each in pictures(report)],
             facts=_facts(report),
+            runs=_runs(report),
             again=again_command(report, report.submission.path),
             data=_data(report, saved_as),
         )
@@ -304,7 +311,7 @@ def _structures(finding: Finding) -> Iterable[tuple[str, str]]:
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
-    """How it was measured, by name."""
+    """What was measured and where, by name."""
     submission, run, platform = report.submission, report.run, report.platform
     facts = [("submission", submission.path)]
     if submission.git is not None:
@@ -316,6 +323,14 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     facts += [("track", submission.track), ("run", run_line(report))]
     if run.not_run:
         facts.append(("probes did not run", run.not_run))
+    torch = f"torch {platform.torch}" if platform.torch else "no torch"
+    words = f"Python {platform.python}, {torch}, {platform.machine}, {platform.cpus} CPUs, {run.device}"
+    return [*facts, ("machine", words)]
+
+
+def _runs(report: Report) -> list[tuple[str, str]]:
+    """Each execution, what was set for it, and inside which walls, by name."""
+    run, facts = report.run, []
     for each in run.runs:
         numbers = ", ".join(
             f"{label} {value:.6g}" for label, value in each.reported.items() if value is not None
@@ -328,15 +343,6 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         pairs = (f"{each.name}={shlex.quote(each.value)} ({each.why})" for each in run.environment)
         facts.append(("environment set", " ".join(pairs)))
     if run.substitutions:
-        facts.append(
-            ("stand-ins used", ", ".join(f"{each.name} x{each.count}" for each in run.substitutions))
-        )
-    facts += [(f"isolation, {name}", text) for name, text in run.isolation.items()]
-    torch = f"torch {platform.torch}" if platform.torch else "no torch"
-    facts.append(
-        (
-            "machine",
-            f"Python {platform.python}, {torch}, {platform.machine}, {platform.cpus} CPUs, {run.device}",
-        )
-    )
-    return facts
+        uses = (f"{each.name} x{each.count}" for each in run.substitutions)
+        facts.append(("stand-ins used", ", ".join(uses)))
+    return facts + [(f"isolation, {name}", text) for name, text in run.isolation.items()]
