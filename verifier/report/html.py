@@ -74,6 +74,8 @@ class Card:
 
     finding: Finding
     codes: tuple[Code, ...]
+    place: str
+    """The first place, and how many more there are."""
     more_places: tuple[str, ...]
     scalars: tuple[tuple[str, str], ...]
     structures: tuple[tuple[str, str], ...]
@@ -229,6 +231,7 @@ def _card(finding: Finding, report: Report, pages: Mapping[str, str], saved_as: 
     return Card(
         finding=finding,
         codes=tuple(_codes(finding.where[:PLACES_SHOWN], report.snippets)),
+        place=_first(finding.where),
         more_places=tuple(str(where) for where in finding.where[PLACES_SHOWN:]),
         scalars=tuple(_scalars(finding)),
         structures=tuple(_structures(finding)),
@@ -242,6 +245,11 @@ def _card(finding: Finding, report: Report, pages: Mapping[str, str], saved_as: 
 def _legal(page: str) -> str | None:
     found = re.search(r"Legal contrast:\s*(.+?)(?:\n\s*\n|\Z)", page, re.DOTALL)
     return None if found is None else " ".join(found.group(1).split())
+
+
+def _first(places: Sequence[Where]) -> str:
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return f"{places[0]}{more}" if places else ""
 
 
 def _codes(places: Sequence[Where], snippets: Sequence[Snippet]) -> Iterator[Code]:

@@ -10,13 +10,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import fmean
 
-from verifier.report.model import FlipSeries, GainSeries, Report, Timeline
+from verifier.report.model import FlipSeries, GainSeries, LoggedBpb, Report, Timeline
 from verifier.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Canvas, Scale
 from verifier.report.wording import bpb_number, clean, number
 
 SMALLEST_CHANGE = 1e-7
 """Nats; smaller changes are drawn as if they were this large."""
+LARGEST_BPB = 100.0
+"""A number beyond it is a broken log's and would hide the others; the table above the pictures has it."""
 LEVELS = 4
 """Shades of a bin, by the share of its scores that moved."""
 
@@ -48,8 +51,9 @@ def _pictures(report: Report) -> Iterator[Picture]:
         yield _near(worst)
     if series is not None and series.timeline is not None and series.timeline.commits:
         yield _timeline(series.timeline)
-    if len(report.bpb.logged) > 1:
-        yield _seeds(report)
+    logged = [each for each in report.bpb.logged if 0.0 <= each.val_bpb <= LARGEST_BPB]
+    if len(logged) > 1:
+        yield _seeds(report, logged)
 
 
 def _influence(flips: Sequence[FlipSeries]) -> Picture:
@@ -102,7 +106,7 @@ def _gain(gains: Sequence[GainSeries]) -> Picture:
     canvas = Canvas("gain", title, words)
     values = [bits for each in gains for bits in each.gain_bits if bits is not None]
     x = canvas.x(0, max(each.positions[-1] for each in gains))
-    y = canvas.y(min(0.0, *values), max(threshold * 1.3, *values))
+    y = canvas.y(min([0.0, *values]), max([threshold * 1.3, *values]))
     canvas.axes(x, y, "stream position", "bits under the floor")
     canvas.line(LEFT, y(threshold), WIDTH - RIGHT, y(threshold), "threshold")
     for index, each in enumerate(gains):
@@ -196,13 +200,12 @@ def _timeline(line: Timeline) -> Picture:
     return Picture("timeline", title, words, canvas.svg(), "series.timeline")
 
 
-def _seeds(report: Report) -> Picture:
+def _seeds(report: Report, logged: Sequence[LoggedBpb]) -> Picture:
     """One dot for each log; to the right, the frontiers that these seeds would beat."""
-    logged, mean = report.bpb.logged, report.bpb.logged_mean
-    assert mean is not None  # more than one log
+    mean = fmean(each.val_bpb for each in logged)
     frontiers, claimed = _reach(report), report.bpb.claimed
     marks = [("mean", mean, "ink"), *frontiers]
-    if claimed is not None and bpb_number(claimed) != bpb_number(mean):
+    if claimed is not None and 0.0 <= claimed <= LARGEST_BPB and bpb_number(claimed) != bpb_number(mean):
         marks.append(("claimed", claimed, "ink"))
     told = [f"Mean {bpb_number(mean)}, claimed {bpb_number(claimed)}."]
     told += [
@@ -253,5 +256,5 @@ def _reach(report: Report) -> list[tuple[str, float, str]]:
     return [
         (words, float(value), "threshold")
         for name, words in names.items()
-        if isinstance(value := values.get(name), int | float) and math.isfinite(value)
+        if isinstance(value := values.get(name), int | float) and 0.0 <= value <= LARGEST_BPB
     ]

@@ -28,9 +28,12 @@ GAIN_POINTS = 256
 SPANS = 240
 MOST_FLIPS = 8
 T = TypeVar("T")
+LARGEST_NATS = 1e30
+"""A script may print and score anything; beyond this a picture shows nothing more."""
 FLOOR_STREAMS = ("uniform", "small alphabet", SMALL_TABLES)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def series_of(record: ProbeRecord) -> Series | None:
     """The arrays of a record; None where its base run gave no number."""
     base = record.base
@@ -79,7 +82,7 @@ def _change(own: Committed, other: Committed) -> NDArray[np.float64]:
     """Flipped less unflipped; NaN where a position lacks a finite score in either."""
     both = own.scored & other.scored & np.isfinite(own.values) & np.isfinite(other.values)
     change = np.full(own.values.size, np.nan)
-    change[both] = other.values[both] - own.values[both]
+    change[both] = np.clip(other.values[both] - own.values[both], -LARGEST_NATS, LARGEST_NATS)
     return change
 
 
@@ -103,7 +106,9 @@ def _gain(run: Run, head: Pass, threshold: float, rounding: float) -> GainSeries
         label=head.label,
         threshold_bits=round(threshold, 3),
         positions=tuple(positions[at].tolist()),
-        gain_bits=tuple(round(float(each), 2) if np.isfinite(each) else None for each in total_bits[at]),
+        gain_bits=tuple(
+            round(float(each), 2) if abs(each) < LARGEST_NATS else None for each in total_bits[at]
+        ),
     )
 
 
@@ -117,9 +122,13 @@ def _timeline(base: Run, head: Pass) -> Timeline:
     low = np.minimum.reduceat(positions[turns], starts) if events.size else events
     high = np.maximum.reduceat(positions[turns], starts) if events.size else events
     reads = [
-        (event.number, min(r[0] for r in event.ranges), max(r[1] for r in event.ranges) - 1)
+        (event.number, min(start for start, _ in inside), max(stop for _, stop in inside) - 1)
         for event in base.tape.of(Forward)
-        if event.ranges
+        if (
+            inside := [
+                (max(start, 0), min(stop, size)) for start, stop in event.ranges if start < min(stop, size)
+            ]
+        )
     ]
     steps = sorted(event.number for event in base.tape.of(Step))
     return Timeline(

@@ -43,7 +43,7 @@ class Scale:
             return [self.low]
         rough = (self.high - self.low) / wanted
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+        step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough), 10 * power)
         first = math.ceil(self.low / step)
         return [round(turn * step, 12) for turn in range(first, math.floor(self.high / step) + 1)]
 

@@ -23,6 +23,7 @@ from tests.verifier.probe.builders import (
 )
 from tests.verifier.report import samples
 from verifier.probe.floor import floor_of_scores
+from verifier.report.html import render_html
 from verifier.report.json import ReportError, read_report, render_json
 from verifier.report.model import Series
 from verifier.report.series import series_of
@@ -104,6 +105,23 @@ def test_the_timeline_orders_reads_commits_and_updates() -> None:
     assert timeline.reads[0] == (0, 0, 1, 256, 1)
     assert timeline.commits[:2] == ((1, 1, 1, 256, 1), (5, 5, 257, 512, 1))
     assert timeline.updates == ((3, 3, 1), (7, 7, 1), (11, 11, 1), (15, 15, 1))
+
+
+def test_scores_and_ranges_that_no_honest_run_has_break_nothing() -> None:
+    other = moved_losses(LOSSES, BLOCK)
+    other[700] = 1.7e308
+    tape = TapeBuilder()
+    tape.forward(-5, 10**30)
+    tape.forward(40, 3)
+    base = run("uniform", DRAWN, scored(DRAWN, LOSSES, builder=tape))
+    base.passes[0].scores[-1].values[0] = -1.7e308
+    made = series_of(record(base, run("flip 1", flipped(DRAWN), scored(flipped(DRAWN), other))))
+    assert made is not None
+    report = samples.report(series=made)
+    assert read_report(render_json(report)) == report
+    assert "<svg" in render_html(report)
+    assert made.timeline is not None
+    assert made.timeline.reads == ((0, 0, 0, DRAWN.ids.size - 1, 1),)
 
 
 def test_no_array_grows_with_the_stream() -> None:
