@@ -26,6 +26,7 @@ from verifier.probe import workspace
 from verifier.probe.bytefloor import bits_of_bytes
 from verifier.probe.device import Device
 from verifier.probe.floor import floor_of_scores, printed_bits
+from verifier.probe.influence import missed_learning
 from verifier.probe.job import Ended, Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
@@ -144,7 +145,7 @@ class _Audit:
                 small = replace(scale, iterations=scale.trained_iterations)
                 narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.trained_tokens, (self._seed, 1))
                 compared = (
-                    _Planned("flip 2", second, scale),
+                    _Planned("flip 2", self._second_flip(runs[0], base) or second, scale),
                     _Planned("uniform again", base, scale, watch=True, replays=self._replays(runs[1])),
                 )
                 trained = _Planned("small alphabet", narrow, small)
@@ -177,8 +178,24 @@ class _Audit:
         )
 
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
-        starts = [int(base.targets * fraction) for fraction in FLIP_AT]
-        return tuple(base.flip(range(at, at + FLIP_TOKENS), (self._seed, 2)) for at in starts)
+        return tuple(
+            base.flip(range(at, at + FLIP_TOKENS), (self._seed, 2)) for at in self._flip_starts(base)
+        )
+
+    @staticmethod
+    def _flip_starts(base: Stream) -> list[int]:
+        return [int(base.targets * fraction) for fraction in FLIP_AT]
+
+    def _second_flip(self, run: Run, base: Stream) -> Stream | None:
+        """A flip of what was learned from before its score, where the planned flips miss it."""
+        head = ProbeRecord(self._seed, "", (run,), headline=self._submission.head_metric_label).headline_pass(
+            run
+        )
+        if head is None or not head.reconciled:
+            return None
+        planned = [range(at, at + FLIP_TOKENS) for at in self._flip_starts(base)]
+        block = missed_learning(run.tape, head, base.ids.size, planned)
+        return None if block is None else base.flip(block, (self._seed, 2))
 
     def _replays(self, counted: Run) -> Replays:
         record = ProbeRecord(self._seed, "", (), headline=self._submission.head_metric_label)
