@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from pgolf.model import GPT, GPTConfig
 from pgolf.optim import OptimizerConfig, OptimizerSet, lr_scale, muon_momentum, split_parameters
@@ -28,20 +27,15 @@ def test_matrices_are_the_blocks_linear_maps():
 
 
 def model_with_tables():
-    """The baseline, with the names that a hashed embedding and multi-token heads have."""
-    model = GPT(GPTConfig.tiny(tie_embeddings=False))
-    model.bigram = nn.Embedding(64, 16)
-    model.bigram_proj = nn.Linear(16, 128, bias=False)
-    model.mtp_heads = nn.ModuleList([nn.Linear(128, 1024, bias=False)])
-    return model
+    return GPT(GPTConfig.tiny(tie_embeddings=False, bigram_vocab_size=64, bigram_dim=16, mtp_heads=1))
 
 
 def test_tables_and_heads_have_groups_of_their_own():
     model = model_with_tables()
     split = split_parameters(model)
-    assert [id(p) for p in split.tables] == [id(model.bigram.weight)]
+    assert [id(p) for p in split.tables] == [id(model.bigram.table.weight)]
     assert [id(p) for p in split.heads] == [id(model.lm_head.weight), id(model.mtp_heads[0].weight)]
-    assert any(p is model.bigram_proj.weight for p in split.matrices)
+    assert any(p is model.bigram.proj.weight for p in split.matrices)
 
 
 def test_each_group_moves_by_its_own_rate_and_decay():
@@ -62,7 +56,7 @@ def test_each_group_moves_by_its_own_rate_and_decay():
     expected = {}
     for parameter, lr, decay in (
         (model.tok_emb.weight, 0.1, 0.5),
-        (model.bigram.weight, 0.2, 0.5),
+        (model.bigram.table.weight, 0.2, 0.5),
         (model.lm_head.weight, 0.3, 0.25),
         (model.skip_weights, 0.4, 0.125),
     ):
