@@ -190,8 +190,13 @@ class Proof:
                 **facts,
             )
         head = record.headline_pass(base)
-        if head is None or not head.reconciled:
-            return unverified(f"{done}, but the run's own scores are not known token by token", **facts)
+        if head is None or not head.reconciled or not head.final:
+            why = (
+                "are not known token by token"
+                if base.finished
+                else f"never came: {base.status}, {base.reason}"
+            )
+            return unverified(f"{done}, but the run's own scores {why}", **facts)
         own = head.committed(base.stream.ids.size).values[1 : self.record.tokens + 1]
         scored = ~np.isnan(own)
         if not scored.any():
