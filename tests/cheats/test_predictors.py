@@ -29,6 +29,7 @@ from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
 
 TOKENS = 96
+LIMIT_SECONDS = 120.0
 SETTINGS = {"TRAIN_SEQ_LEN": "64", "MODEL_DIM": "16", "EVAL_STRIDE": "16"}
 BY_NAME = {entry.name: entry for entry in ENTRIES}
 VOCABULARY = Vocabulary.of_size(1024)
@@ -75,7 +76,7 @@ def proof_of(name: str, artifact: bytes, folder: Path) -> Outcome:
         },
         device=Device.CPU,
     )
-    decoding = prove(setup, TOKENS, 120.0, lambda stage: None)
+    decoding = prove(setup, TOKENS, LIMIT_SECONDS, lambda stage: None)
     # A base run that scored what the step protocol gives: what is tested here is the decoding.
     tape = TapeBuilder()
     nats = decoding.encodings[0].nats

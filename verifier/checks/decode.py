@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pgolf.coder import FLUSH_BITS, MASS_ERROR, PRECISION_BITS
 from verifier.checks import check
 from verifier.checks.probe_base import no_base
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, Where, failed, not_applicable, passed, unverified, warned
-from verifier.probe.decoding import Decoded, Decoding, Encoding
+from verifier.probe.decoding import FLUSH_BITS, MASS_ERROR, PRECISION_BITS, Decoded, Decoding, Encoding
 from verifier.probe.device import Device
 from verifier.probe.floor import THRESHOLD_BITS
 from verifier.probe.record import ProbeRecord, Run
@@ -150,8 +149,8 @@ class Proof:
             )
         return replace(
             failed(
-                f"the decoder, which has the artifact and all {position - 1:,} tokens before, reads token "
-                f"{int(self.decoded.ids[position])} at position {position} where the encoder wrote "
+                f"the decoder, which has the artifact and all tokens before position {position:,}, reads token "
+                f"{int(self.decoded.ids[position])} there, where the encoder wrote "
                 f"{int(self.ids[position])}; both repeat it to the bit, so the predictor used more than the past",
                 **facts,
                 position=position,

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from verifier.intake.syntax import Broken, syntax_of
 
-FUNCTION, NAME = "predictor", "ARTIFACT"
+PRECISION_BITS, MASS_ERROR, FLUSH_BITS = 24, 1e-3, 64
+"""As in `pgolf.coder`, which is not imported here: an audit of documents must not wait for torch."""
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pgolf import coder
 from tests.verifier.checks.builders import named, script, submission
 from tests.verifier.probe.builders import LABEL, legal_losses, record, run, scored, stream
 from tests.verifier.test_verdict import passing
 from verifier.evidence import Evidence
 from verifier.finding import Finding, Grade, Outcome, State
+from verifier.probe import decoding
 from verifier.probe.decoding import Decoded, Decoding, Encoding, Exposed, exposed_predictor
 from verifier.probe.device import Device
 from verifier.probe.record import ProbeRecord
@@ -42,8 +46,8 @@ def proof(**fields: object) -> Decoding:
     return Decoding(**(given | fields))  # type: ignore[arg-type]
 
 
-def outcome(decoding: Decoding | None, **fields: object) -> Outcome:
-    probes = record(run("uniform", DRAWN, scored(DRAWN, LOSSES)), decoding=decoding, **fields)
+def outcome(made: Decoding | None, **fields: object) -> Outcome:
+    probes = record(run("uniform", DRAWN, scored(DRAWN, LOSSES)), decoding=made, **fields)
     return judge(probes)
 
 
@@ -74,7 +78,7 @@ def test_a_decoder_that_leaves_the_stream_twice_the_same_way_is_a_breach() -> No
     found = outcome(twice)
     assert (found.state, found.rules) == (State.FAIL, ("C1",))
     assert found.evidence["position"] == 37
-    assert "all 36 tokens before" in found.message
+    assert "all tokens before position 37" in found.message
 
 
 @pytest.mark.parametrize(
@@ -213,6 +217,13 @@ def test_no_verdict_waits_for_it() -> None:
 )
 def test_a_predictor_is_read_from_the_top_level(source: str, expected: Exposed | None) -> None:
     assert exposed_predictor(source) == expected
+
+
+def test_the_check_knows_the_coders_numbers_without_importing_it() -> None:
+    for name in ("PRECISION_BITS", "MASS_ERROR", "FLUSH_BITS"):
+        assert getattr(decoding, name) == getattr(coder, name)
+    code = "import sys, verifier.checks as c; c.load_checks(); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_unfinished_decoding_is_compared_as_far_as_it_came() -> None:
