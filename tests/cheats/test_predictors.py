@@ -19,7 +19,7 @@ from verifier.audit import audit
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State
 from verifier.probe.decoder import Setup, prove
-from verifier.probe.decoding import exposed_predictor
+from verifier.probe.decoding import read_exposed
 from verifier.probe.device import Device
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
@@ -57,7 +57,7 @@ def artifact(exposed: types.ModuleType) -> bytes:
 def proof_of(name: str, artifact: bytes, folder: Path) -> Outcome:
     text = script(BY_NAME[name])
     write_folder(folder, text)
-    found = exposed_predictor(text)
+    found = read_exposed("train_gpt.py", text)
     assert found is not None
     setup = Setup(
         folder=folder,

@@ -34,13 +34,14 @@ SAME_SCORE = 0.02
 def decodes(evidence: Evidence) -> Outcome:
     """Write tokens as bits with the submission's own predictor, and read them in a process that never had them.
 
-    A score is a code length, so a decoder with the artifact alone must be able to make use of it. A script may
-    expose its predictor, `predictor(artifact, tokenizer, predictions)` beside a line `ARTIFACT = "its file"`, in the
-    step protocol: `reset()`, `log_probs()` of the next token given all so far, `update(token)`. With `--decode N` a
-    sandboxed child codes the first N tokens of the audit's stream with a range coder, from the predictor's
-    distributions rounded to multiples of 2^-24. A fresh child, which holds the folder, the tokenizer, the artifact and
-    the bits and no shard, decodes them. The audit compares the tokens with the stream that it drew, the bits with the
-    sum of -log2 p (within 0.1%), and the run's own scores of the same tokens with the predictor's.
+    A score is a code length, so a decoder with the artifact alone must be able to make use of it. A script, or a
+    `predictor.py` beside it, may expose its predictor, `predictor(artifact, tokenizer, predictions)` under a line
+    `ARTIFACT = "its file"`, in the step protocol: `reset()`, `log_probs()` of the next token given all so far,
+    `update(token)`. With `--decode N` a sandboxed child codes the first N tokens of the audit's stream with a range
+    coder, from the predictor's distributions rounded to multiples of 2^-24. A fresh child, which holds the folder, the
+    tokenizer, the artifact and the bits and no shard, decodes them. The audit compares the tokens with the stream that
+    it drew, the bits with the sum of -log2 p (within 0.1%), and the run's own scores of the same tokens with the
+    predictor's.
 
     FAIL: a distribution that sums to more than 1.001; bits so few that the stream's entropy leaves a legal predictor
     odds of at most 2^-64; tokens that come out otherwise, twice the same way, from bits that came out the same way
@@ -61,12 +62,12 @@ def decodes(evidence: Evidence) -> Outcome:
         return not_applicable("no decode proof was asked for (`--decode N`)")
     if proof.exposed is None:
         return not_applicable(
-            "the script exposes no predictor: no `def predictor(artifact, tokenizer, predictions)` at its top level"
+            "no predictor is exposed: no `def predictor(artifact, tokenizer, predictions)` at the top level of the script, or "
+            "of a predictor.py beside it"
         )
     if record.base is None:
         return no_base(record)
-    script = evidence.submission.script
-    place = Where(script.path if script else "?", proof.exposed.line)
+    place = Where(proof.exposed.file, proof.exposed.line)
     if proof.why:
         return unverified(proof.why, place)
     return replace(_judge(proof, record, record.base), where=(place,))
@@ -144,7 +145,7 @@ class Proof:
         if not self._repeats():
             return unverified(
                 f"the decoder left the stream at position {position}, but second runs of encoder and decoder did not "
-                f"repeat the first: {self._second_error() or 'the predictor may compute otherwise each time'}",
+                f"repeat the first: {self._second()}",
                 **facts,
             )
         return replace(
@@ -165,10 +166,16 @@ class Proof:
         twice = len(self.record.encodings) > 1 and len(self.record.decodings) > 1
         return twice and len(bits) == 1 and len(tokens) == 1
 
-    def _second_error(self) -> str:
-        errors = [each.error for each in self.record.encodings[1:]]
-        errors += [each.error for each in self.record.decodings[1:]]
-        return next(filter(None, errors), "")
+    def _second(self) -> str:
+        """In what the second runs were not the first ones."""
+        encodings, decodings = self.record.encodings, self.record.decodings
+        if len(encodings) < 2 or len(decodings) < 2:
+            return "they were not made"
+        if encodings[1].error:
+            return encodings[1].error
+        if encodings[0].bitstream != encodings[1].bitstream:
+            return "the encoder wrote other bits"
+        return decodings[1].error or "the decoder read other tokens"
 
     def _is_near(self, model_bits: float) -> bool:
         return abs(self.encoded.bits - model_bits) <= RATIO * model_bits + FLUSH_BITS

@@ -161,7 +161,7 @@ def _child(
     artifact.write_bytes(setup.artifact)
     job = {
         **task,
-        "script": f"{workspace.RUN}/{setup.script.path}",
+        "script": f"{workspace.RUN}/{setup.exposed.file}",
         "artifact": setup.artifact_path,
         "tokenizer": setup.tokenizer_path,
         "predictions": setup.stream.targets,

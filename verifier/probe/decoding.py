@@ -1,12 +1,12 @@
 """What a decode proof recorded: the bits that the encoder wrote, and the tokens that the decoder made of them.
 
-A submission exposes a predictor when the top level of its script has
+A submission exposes a predictor when the top level of its script, or of a file `predictor.py` beside it, has
 
     ARTIFACT = "final_model.pgolf"      # a literal: the file that a run writes into its working directory
 
     def predictor(artifact: Path, tokenizer: Path, predictions: int) -> Predictor: ...
 
-where importing the script trains nothing, and what `predictor` returns follows the step protocol
+where importing the file trains nothing, and what `predictor` returns follows the step protocol
 (`pgolf.evaluate.Predictor`) over a stream of `predictions + 1` tokens, with the numbers that the script's own
 evaluation gives. It may read the artifact, the tokenizer and the files of the folder.
 
@@ -20,20 +20,25 @@ from __future__ import annotations
 import ast
 import math
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verifier.intake.syntax import Broken, syntax_of
+from verifier.submission import Script
 
+BESIDE = "predictor.py"
 PRECISION_BITS, MASS_ERROR, FLUSH_BITS = 24, 1e-3, 64
 """As in `pgolf.coder`, which is not imported here: an audit of documents must not wait for torch."""
 
 
 @dataclass(frozen=True)
 class Exposed:
-    """What a script says about its predictor."""
+    """What a submission says about its predictor."""
 
+    file: str
+    """Path in the folder."""
     artifact: str | None
     """Path in the working directory; None where `ARTIFACT` is no literal, or leads out of the directory."""
     line: int
@@ -95,8 +100,16 @@ class Decoding:
     """Whether nothing but the bits could pass from the encoder to the decoder."""
 
 
-def exposed_predictor(source: str) -> Exposed | None:
-    """The predictor of a script, read without executing it."""
+def exposed_predictor(folder: Path, script: Script) -> Exposed | None:
+    """The predictor of a submission, read without executing anything; the file beside the script comes first."""
+    beside = (PurePosixPath(script.path).parent / BESIDE).as_posix()
+    path = folder / beside
+    source = path.read_text(errors="replace") if path.is_file() else ""
+    return read_exposed(beside, source) or read_exposed(script.path, script.source)
+
+
+def read_exposed(file: str, source: str) -> Exposed | None:
+    """What the top level of one file says; None where it defines no predictor or does not parse."""
     syntax = syntax_of(source)
     if isinstance(syntax, Broken):
         return None
@@ -108,7 +121,7 @@ def exposed_predictor(source: str) -> Exposed | None:
                 line = node.lineno
             case ast.Assign(targets=[ast.Name(id="ARTIFACT")], value=ast.Constant(value=str(text))):
                 artifact = text if _stays_inside(text) else None
-    return None if line is None else Exposed(artifact, line)
+    return None if line is None else Exposed(file, artifact, line)
 
 
 def _stays_inside(path: str) -> bool:

@@ -119,7 +119,7 @@ class _Audit:
         self._device = device
         self._deadline = time.monotonic() + limit_seconds
         self._decode_tokens = decode_tokens
-        self._exposed = exposed_predictor(script.source) if decode_tokens else None
+        self._exposed = exposed_predictor(submission.root, script) if decode_tokens else None
         self._progress = progress
         self._sources = _sources(submission, script)
         self._reads = _environment_reads(self._sources)

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.verifier.test_verdict import passing
 from verifier.evidence import Evidence
 from verifier.finding import Finding, Grade, Outcome, State
 from verifier.probe import decoding
-from verifier.probe.decoding import Decoded, Decoding, Encoding, Exposed, exposed_predictor
+from verifier.probe.decoding import Decoded, Decoding, Encoding, Exposed, exposed_predictor, read_exposed
 from verifier.probe.device import Device
 from verifier.probe.record import ProbeRecord
 from verifier.verdict import Call, decide
@@ -26,7 +27,7 @@ N = 512
 DRAWN = stream()
 LOSSES = legal_losses(DRAWN)
 IDS = DRAWN.ids[: N + 1].astype(np.int64)
-EXPOSED = Exposed("final_model.pgolf", 12)
+EXPOSED = Exposed("train_gpt.py", "final_model.pgolf", 12)
 
 
 def encoding(nats: np.ndarray = LOSSES, extra_bits: int = 16) -> Encoding:
@@ -207,16 +208,25 @@ def test_no_verdict_waits_for_it() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ('ARTIFACT = "m.bin"\n\ndef predictor(a, t, n): ...\n', Exposed("m.bin", 3)),
-        ("ARTIFACT = NAME\ndef predictor(a, t, n): ...\n", Exposed(None, 2)),
-        ('ARTIFACT = "../m.bin"\ndef predictor(a, t, n): ...\n', Exposed(None, 2)),
-        ('ARTIFACT = "/m.bin"\ndef predictor(a, t, n): ...\n', Exposed(None, 2)),
+        ('ARTIFACT = "m.bin"\n\ndef predictor(a, t, n): ...\n', Exposed("a.py", "m.bin", 3)),
+        ("ARTIFACT = NAME\ndef predictor(a, t, n): ...\n", Exposed("a.py", None, 2)),
+        ('ARTIFACT = "../m.bin"\ndef predictor(a, t, n): ...\n', Exposed("a.py", None, 2)),
+        ('ARTIFACT = "/m.bin"\ndef predictor(a, t, n): ...\n', Exposed("a.py", None, 2)),
         ('ARTIFACT = "m.bin"\nclass A:\n    def predictor(self): ...\n', None),
         ("def predictor(:\n", None),
     ],
 )
 def test_a_predictor_is_read_from_the_top_level(source: str, expected: Exposed | None) -> None:
-    assert exposed_predictor(source) == expected
+    assert read_exposed("a.py", source) == expected
+
+
+def test_a_file_beside_the_script_speaks_before_the_script(tmp_path: Path) -> None:
+    text = 'ARTIFACT = "m.bin"\ndef predictor(a, t, n): ...\n'
+    alone = script(text, path="inner/train_gpt.py")
+    assert exposed_predictor(tmp_path, alone) == Exposed("inner/train_gpt.py", "m.bin", 2)
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "predictor.py").write_text("import torch\n" + text)
+    assert exposed_predictor(tmp_path, alone) == Exposed("inner/predictor.py", "m.bin", 3)
 
 
 def test_the_check_knows_the_coders_numbers_without_importing_it() -> None:

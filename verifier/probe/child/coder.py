@@ -1,7 +1,7 @@
 """`python -m verifier.probe.child.coder WORK`: encode a stream with a submission's predictor, or decode bits.
 
-`WORK/coder.json` says which. The script is imported under its file's name, so that its own main block does
-not run, with the stand-ins of the probes and without their capture. The encoder writes `bits` and `nats`
+`WORK/coder.json` says which. The file with the predictor is imported under its own name, so that no main block
+runs, with the stand-ins of the probes and without their capture. The encoder writes `bits` and `nats`
 (float64, -ln p of each token), the decoder writes `ids` (int64) as far as it came; `coder-end.json` says how
 it ended.
 """
