@@ -98,11 +98,13 @@ def audit(
     seed: int | None = None,
     device: Device = Device.CPU,
     time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS,
+    decode_tokens: int = 0,
     progress: Progress = lambda stage: None,
     checkout: Checkout | None = None,
 ) -> Report:
     """Audit a submission folder. Raises `verifier.intake.IntakeError` when there is no folder to read.
 
+    With `decode_tokens`, the probes end with a decode proof of so many tokens, within a time limit of its own.
     `checkout` says how the folder came out of a git repository: its problems are the submission's too.
     """
     started = time.monotonic()
@@ -114,7 +116,7 @@ def audit(
     if level is Level.PROBES:
         stream_seed = secrets.randbits(SEED_BITS) if seed is None else seed
         left_seconds = time_limit_seconds - (time.monotonic() - started)
-        probed = _run_probes(submission, stream_seed, left_seconds, device, progress)
+        probed = _run_probes(submission, stream_seed, left_seconds, device, decode_tokens, progress)
     progress("checking")
     checks = [
         each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS
@@ -153,13 +155,23 @@ def read_folder(folder: Path) -> Submission:
 
 
 def probe(
-    submission: Submission, seed: int, time_limit_seconds: float, device: Device, progress: Progress
+    submission: Submission,
+    seed: int,
+    time_limit_seconds: float,
+    device: Device,
+    decode_tokens: int,
+    progress: Progress,
 ) -> ProbeRecord:
     """Run the probes. Imported here, so that `--level documents` needs none of it."""
     from verifier.probe import run_probes
 
     record: ProbeRecord = run_probes(
-        submission, seed=seed, time_limit_seconds=time_limit_seconds, device=device, progress=progress
+        submission,
+        seed=seed,
+        time_limit_seconds=time_limit_seconds,
+        device=device,
+        decode_tokens=decode_tokens,
+        progress=progress,
     )
     return record
 
@@ -282,14 +294,19 @@ def legal_contrasts(findings: Sequence[Finding]) -> dict[str, str]:
 
 
 def _run_probes(
-    submission: Submission, seed: int, time_limit_seconds: float, device: Device, progress: Progress
+    submission: Submission,
+    seed: int,
+    time_limit_seconds: float,
+    device: Device,
+    decode_tokens: int,
+    progress: Progress,
 ) -> _Probed:
     fatal = [problem.message for problem in submission.problems if problem.fatal]
     if submission.script is None or fatal:
         return _Probed(not_run=fatal[0] if fatal else "the folder has no training script")
     progress("running the probes")
     try:
-        return _Probed(probe(submission, seed, time_limit_seconds, device, progress))
+        return _Probed(probe(submission, seed, time_limit_seconds, device, decode_tokens, progress))
     except Exception as error:
         why = f"the probe runner raised {type(error).__name__}: {error}"
         finding = Finding(

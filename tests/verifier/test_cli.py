@@ -308,6 +308,22 @@ def recorded(world: fakes.World, bits: float = 611.0) -> None:
     assert run("entry", "--output", "out", "--seed", "9").exit_code in (1, 3)
 
 
+def test_tokens_to_decode_reach_the_probes_and_need_a_run(world: fakes.World) -> None:
+    asked: list[int] = []
+
+    def probes(submission: Any, **options: Any) -> Any:
+        asked.append(options["decode_tokens"])
+        return fakes.record(options["seed"])
+
+    world.run_probes = probes
+    run("entry")
+    run("entry", "--decode", "4096")
+    assert asked == [0, 4096]
+    result = run("entry", "--decode", "10", "--level", "static")
+    assert result.exit_code == 2
+    assert "--decode needs a run" in result.stderr
+
+
 def test_a_finding_that_comes_out_again_is_exit_0(world: fakes.World) -> None:
     recorded(world)
     result = run("replay", "out/report.json", "--finding", "E1-floor")

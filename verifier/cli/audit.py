@@ -54,6 +54,15 @@ def audit_command(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write report.html, .json, .md and .sarif there.")
     ] = None,
+    decode: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Also prove the score: code N tokens with the predictor that the script exposes, and decode "
+            "them from the artifact alone. Takes up to the time limit once more.",
+        ),
+    ] = None,
     time_limit: TimeLimit = DEFAULT_TIME_LIMIT_SECONDS,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -62,6 +71,8 @@ def audit_command(
     with told_plainly(debug):
         if as_json and as_markdown:
             raise Stop("--json and --markdown both want stdout", next="use --output DIR to have both")
+        if decode is not None and level is not Level.PROBES:
+            raise Stop(f"--decode needs a run, and --level {level} makes none", next="leave --level away")
         _check_source(folder, git, {"--pr": pr, "--sha": sha, "--folder": inside})
         with ExitStack() as scratch:
             checkout = None
@@ -79,6 +90,7 @@ def audit_command(
                     seed=seed,
                     device=device,
                     time_limit_seconds=time_limit,
+                    decode_tokens=decode or 0,
                     progress=progress,
                     checkout=checkout,
                 )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.intake.metric import same_label
+from verifier.probe.decoding import Decoding
 from verifier.probe.device import Device
 from verifier.probe.passes import Pass
 from verifier.probe.scale import Setting
@@ -48,6 +49,8 @@ class Run:
     """Numbers of the script that this run alone has smaller, in words (`stress`)."""
     stdout_tail: str = field(repr=False, default="")
     stderr_tail: str = field(repr=False, default="")
+    artifact: bytes | None = field(repr=False, default=None)
+    """The file that the run wrote for its predictor, when a decode proof is to be made (`decoding`)."""
 
     @property
     def finished(self) -> bool:
@@ -84,6 +87,8 @@ class ProbeRecord:
     device: Device = Device.CPU
     headline: str | None = None
     """The printed label that stands for the claim at audit scale."""
+    decoding: Decoding | None = None
+    """None where no decode proof was asked for."""
 
     def run(self, name: str) -> Run | None:
         return next((run for run in self.runs if run.name == name), None)

@@ -24,6 +24,8 @@ from verifier.intake.environment import EnvRead, environment_reads
 from verifier.intake.text import decode_text
 from verifier.probe import workspace
 from verifier.probe.bytefloor import bits_of_bytes
+from verifier.probe.decoder import Setup, prove, read_artifact
+from verifier.probe.decoding import Decoding, exposed_predictor
 from verifier.probe.device import Device
 from verifier.probe.floor import floor_of_scores, printed_bits
 from verifier.probe.influence import missed_learning
@@ -79,9 +81,13 @@ def run_probes(
     seed: int | None = None,
     time_limit_seconds: float = 170.0,
     device: Device = Device.CPU,
+    decode_tokens: int = 0,
     progress: Progress = lambda _: None,
 ) -> ProbeRecord:
-    """Run the submission's script over the audit's streams. Never raises for what the script does."""
+    """Run the submission's script over the audit's streams. Never raises for what the script does.
+
+    A decode proof of the first `decode_tokens` tokens has the time limit once more.
+    """
     master = secrets.randbits(63) if seed is None else seed
     why = device.missing()
     if submission.script is None or submission.script.grammar == "none":
@@ -90,7 +96,7 @@ def run_probes(
         why = f"{submission.script.path} is empty"
     if submission.script is None or why is not None:
         return ProbeRecord(master, "none", (), attempts=(str(why),), device=device)
-    audit = _Audit(submission, submission.script, master, time_limit_seconds, device, progress)
+    audit = _Audit(submission, submission.script, master, time_limit_seconds, device, decode_tokens, progress)
     return audit.run()
 
 
@@ -104,6 +110,7 @@ class _Audit:
         seed: int,
         limit_seconds: float,
         device: Device,
+        decode_tokens: int,
         progress: Progress,
     ) -> None:
         self._submission = submission
@@ -112,6 +119,8 @@ class _Audit:
         self._limit_seconds = limit_seconds
         self._device = device
         self._deadline = time.monotonic() + limit_seconds
+        self._decode_tokens = decode_tokens
+        self._exposed = exposed_predictor(submission.root, script) if decode_tokens else None
         self._progress = progress
         self._sources = _sources(submission, script)
         self._reads = _environment_reads(self._sources)
@@ -175,7 +184,36 @@ class _Audit:
             attempts=tuple(attempts),
             device=self._device,
             headline=self._submission.head_metric_label,
+            decoding=self._decoding(runs[0], scale) if self._decode_tokens else None,
         )
+
+    def _decoding(self, base: Run, scale: Scale) -> Decoding:
+        """The decode proof, over the stream and with the artifact of the base run."""
+        tokens = min(self._decode_tokens, base.stream.targets)
+        if self._exposed is None or base.artifact is None:
+            why = "" if self._exposed is None else self._no_artifact(base)
+            return Decoding(tokens, why, self._exposed)
+        setup = Setup(
+            folder=self._submission.root,
+            script=self._script,
+            exposed=self._exposed,
+            artifact=base.artifact,
+            vocabulary=Vocabulary.of_size(scale.vocab_size),
+            stream=base.stream,
+            train_seed=(self._seed, 3),
+            sizes=literal_sizes(scale),
+            environment=self._environment(scale),
+            device=self._device,
+        )
+        return prove(setup, tokens, self._limit_seconds, self._progress)
+
+    def _no_artifact(self, base: Run) -> str:
+        assert self._exposed is not None
+        if self._exposed.artifact is None:
+            return 'no top-level line ARTIFACT = "name" names the file that a run writes into its directory'
+        if not base.finished:
+            return f"the run that was to write {self._exposed.artifact} ended early: {base.status}: {base.reason}"
+        return f"the run left no file {self._exposed.artifact} in its directory"
 
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
         return tuple(
@@ -279,6 +317,8 @@ class _Audit:
             )
             self._isolation = dict(outcome.isolation)
             tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
+            wanted = self._exposed if planned.name == "uniform" else None
+            artifact = None if wanted is None else read_artifact(tree, wanted)
         true_bytes = vocabulary.stream_bytes(planned.stream)
         status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
         run = Run(
@@ -294,6 +334,7 @@ class _Audit:
             resized=self._resized(planned, tape),
             stdout_tail=outcome.stdout[-4000:].decode("utf-8", "replace"),
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
+            artifact=artifact,
         )
         self._progress(f"{planned.name}: {status} after {run.seconds:.0f} s")
         return run

@@ -41,14 +41,8 @@ def build(
 
     `tables` are the sizes of hashed tables that this run cuts down to its stream (`stress`).
     """
-    run, out = tree / RUN, tree / OUT
-    shutil.copytree(folder, run, symlinks=False, ignore_dangling_symlinks=True, ignore=_outside(folder))
-    out.mkdir()
+    build_without_data(tree, folder=folder, vocabulary=vocabulary)
     datasets = tree / DATA / "datasets" / f"fineweb10B_{vocabulary.name}"
-    tokenizers = tree / DATA / "tokenizers"
-    datasets.mkdir(parents=True, exist_ok=True)
-    tokenizers.mkdir(parents=True, exist_ok=True)
-    (tokenizers / vocabulary.file_name).write_bytes(vocabulary.file)
     val = datasets / "fineweb_val_000000.bin"
     write_shard(val, stream.ids)
     if _reads_sidecar(folder, script):
@@ -75,6 +69,18 @@ def build(
         "cut": [list(tables), stream.targets] if tables else None,
     }
     (tree / JOB).write_text(json.dumps(job))
+
+
+def build_without_data(tree: Path, *, folder: Path, vocabulary: Vocabulary) -> None:
+    """What `build` lays out first: the folder and the tokenizer, and folders without a shard or a job."""
+    shutil.copytree(
+        folder, tree / RUN, symlinks=False, ignore_dangling_symlinks=True, ignore=_outside(folder)
+    )
+    (tree / OUT).mkdir()
+    (tree / DATA / "datasets" / f"fineweb10B_{vocabulary.name}").mkdir(parents=True, exist_ok=True)
+    tokenizers = tree / DATA / "tokenizers"
+    tokenizers.mkdir(parents=True, exist_ok=True)
+    (tokenizers / vocabulary.file_name).write_bytes(vocabulary.file)
 
 
 def _reads_sidecar(folder: Path, script: Script) -> bool:
