@@ -43,7 +43,7 @@ ELEVEN_LAYER_TRAINING = TrainConfig(
         muon_momentum=0.99,
         muon_momentum_warmup_start=0.92,
         muon_momentum_warmup_steps=1500,
-        warmdown_iters=3500,
+        warmdown_frac=0.5,  # 3,500 of its 6,900 steps
         grad_clip_norm=0.3,
     ),
 )

@@ -37,9 +37,11 @@ from verifier.report.model import (
     RuleText,
     Run,
     RunInfo,
+    Series,
     SubmissionInfo,
     Substitution,
 )
+from verifier.report.snippet import cut_snippets
 from verifier.submission import Origin, Submission
 from verifier.verdict import decide
 
@@ -77,6 +79,7 @@ class ProbeDescription:
 
     run: RunInfo
     measured: Measured | None = None
+    series: Series | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,8 @@ def audit(
         rules=cited_rules(findings),
         legal=legal_contrasts(findings),
         files=tuple(FileDigest(file.path, file.size_bytes, file.sha256) for file in submission.files),
+        snippets=cut_snippets(submission, findings),
+        series=description.series,
     )
 
 
@@ -173,6 +178,8 @@ def probe(
 
 def describe_probes(record: ProbeRecord) -> ProbeDescription:
     """The one place that reads a probe record for the report; checks read it for themselves."""
+    from verifier.report.series import series_of
+
     measured = record.measured
     return ProbeDescription(
         run=RunInfo(
@@ -191,6 +198,7 @@ def describe_probes(record: ProbeRecord) -> ProbeDescription:
         measured=None
         if measured is None
         else Measured(measured.scale, measured.label, measured.val_loss_nats, measured.val_bpb),
+        series=series_of(record),
     )
 
 

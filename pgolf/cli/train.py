@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import torch
 import typer
 
 from pgolf import console
-from pgolf.artifact import Scheme
+from pgolf.artifact import Scheme, write_artifact
 from pgolf.cli.options import (
     ARTIFACT,
     RUN_FOLDER,
@@ -50,6 +51,7 @@ def train(
     seconds: Annotated[float | None, typer.Option(help="Wallclock cap; 0 is none.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens per step.")] = None,
     seq_len: Annotated[int | None, typer.Option(help="Tokens per sequence.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Also write the fp32 weights here.")] = None,
     scheme: SchemeOption = Scheme.INT8_ZLIB,
     loader_seed: Annotated[
         int | None,
@@ -77,7 +79,18 @@ def train(
     ranks = Ranks.from_environment(os.environ)
     where = ranks.place(pick_device(device))
     with process_group(ranks, where):
-        _train(preset, config, where, ranks, open_dataset(data, tokenizer), out, scheme, loader_seed, seed)
+        _train(
+            preset,
+            config,
+            where,
+            ranks,
+            open_dataset(data, tokenizer),
+            out,
+            checkpoint,
+            scheme,
+            loader_seed,
+            seed,
+        )
 
 
 def _train(
@@ -87,6 +100,7 @@ def _train(
     ranks: Ranks,
     dataset: Dataset,
     out: Path,
+    checkpoint: Path | None,
     scheme: Scheme,
     loader_seed: int | None,
     seed: int,
@@ -133,6 +147,10 @@ def _train(
             )
         if not ranks.is_main:
             return
+        if checkpoint is not None:
+            weights = io.BytesIO()
+            torch.save(model.artifact_state(), weights)
+            write_artifact(checkpoint, weights.getvalue())
         report = export_model(
             model,
             out / ARTIFACT,

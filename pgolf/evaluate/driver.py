@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pgolf.bytes import ByteCounter
 from pgolf.evaluate.method import Committed, Method, Where
-from pgolf.evaluate.mixer import Facts, Mixed
+from pgolf.evaluate.mixer import Facts, Mixed, Mixer
 from pgolf.evaluate.score import Evaluation, score_stream
 from pgolf.evaluate.windows import Chunk, Progress, Window, check_coverage
 
@@ -70,7 +70,7 @@ def evaluate(
         if not any(turn):
             break
         for windows, scored in _batches(turn, batch_windows):
-            _score(method, tokens_N, windows, scored, facts, hint_N, entropies=mixer is not None)
+            _score(method, mixer, tokens_N, windows, scored, facts, hint_N)
             done += sum(window.end - window.score_from for window in windows[:scored])
             if progress is not None:
                 progress(done, predictions)
@@ -81,9 +81,7 @@ def evaluate(
         ]
         if committed:
             method.learn(committed)
-    losses_N = facts.nats_N
-    if mixer is not None:
-        losses_N = -mixer.mixed_log_probs(tokens_N, facts, hint_N)
+    losses_N = facts.nats_N if mixer is None else mixer.mixed_nats(tokens_N, facts)
     nats_N = losses_N.float().cpu().numpy()
     score = score_stream(nats_N, tokens, table)
     return Evaluation(score, nats_N, name, time.perf_counter() - started)
@@ -111,13 +109,12 @@ def _batches(turn: Sequence[Chunk | None], batch_windows: int) -> Iterator[tuple
 
 def _score(
     method: Method,
+    mixer: Mixer | None,
     tokens_N: Tensor,
     windows: list[Window],
     scored: int,
     facts: Facts,
     hint_N: Tensor | None,
-    *,
-    entropies: bool,
 ) -> None:
     """Fix the losses that the first `scored` windows own."""
     spans = [np.arange(window.score_from, window.end) for window in windows[:scored]]
@@ -126,14 +123,13 @@ def _score(
     start_B = _index(np.array([window.start for window in windows]), tokens_N)
     where = Where(row_P, position_P - start_B[row_P])
     logits_PV = method.logits(window_inputs(tokens_N, windows), windows, where).float()
+    if mixer is not None and hint_N is not None:
+        logits_PV = mixer.hinted(logits_PV, hint_N[position_P])
     facts.nats_N[position_P] = F.cross_entropy(logits_PV, tokens_N[position_P + 1], reduction="none").double()
-    if entropies:
+    if mixer is not None:
         log_z_P = logits_PV.logsumexp(-1)
         probs_PV = (logits_PV - log_z_P[:, None]).exp()
         facts.entropy_N[position_P] = (log_z_P - (probs_PV * logits_PV).sum(-1)).double()
-    if hint_N is not None:
-        hint_P = hint_N[position_P].clamp_min(0)
-        facts.log_p_hint_N[position_P] = -F.cross_entropy(logits_PV, hint_P, reduction="none").double()
 
 
 def window_inputs(tokens_N: Tensor, windows: Sequence[Window]) -> Tensor:

@@ -111,6 +111,10 @@ def ttt_tilt(model: GPT, config: MethodConfig) -> Mixed:
     return mixed(ttt(model, config), TiltMixer(model.config.vocab_size, config.tilt))
 
 
+def ttt_frozen_ngram(model: GPT, config: MethodConfig) -> Mixed:
+    return mixed(ttt_frozen(model, config), NgramMixer(model.config.vocab_size, config.ngram))
+
+
 def ttt_ngram(model: GPT, config: MethodConfig) -> Mixed:
     return mixed(ttt(model, config), NgramMixer(model.config.vocab_size, config.ngram))
 
@@ -135,4 +139,5 @@ METHODS: dict[str, Builder] = {
     "bias": bias,
     "ttt+ngram": ttt_ngram,
     "ttt+tilt": ttt_tilt,
+    "ttt-frozen+ngram": ttt_frozen_ngram,
 }

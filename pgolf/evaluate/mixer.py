@@ -1,8 +1,9 @@
 """What a mixer is: it changes a model's distribution by what the tokens so far say.
 
 It has two faces over one definition. `mix` and `update` go token by token over whole distributions.
-`mixed_log_probs` does the same for a known stream at once, from three numbers per position that the model's
-pass leaves behind (`Facts`): a mixture of normalized distributions needs no more than these. That both
+`hinted` and `mixed_nats` do the same for a known stream at once: the one changes logits before the softmax, the
+other mixes from two numbers per position that the model's pass leaves behind (`Facts`), and a mixture of
+normalized distributions needs no more. That both
 faces agree is tested; that the first cannot see ahead is plain from its signature.
 
 Shapes: N positions, V vocabulary; position i predicts `tokens[i + 1]`.
@@ -27,17 +28,11 @@ class Facts:
     """Cross-entropy of the token that came."""
     entropy_N: Tensor
     """Entropy of the model's distribution, in nats."""
-    log_p_hint_N: Tensor
-    """Log probability of the position's hint; meaningless where there is none."""
-
-    @property
-    def log_p_target_N(self) -> Tensor:
-        return -self.nats_N
 
     @classmethod
     def empty(cls, predictions: int, device: torch.device) -> Facts:
         missing_N = torch.full((predictions,), torch.nan, dtype=torch.float64, device=device)
-        return cls(missing_N, missing_N.clone(), missing_N.clone())
+        return cls(missing_N, missing_N.clone())
 
 
 class Mixer(ABC):
@@ -61,9 +56,16 @@ class Mixer(ABC):
         """One candidate per position (-1: none) from the tokens up to that position, or None: not needed."""
         return None
 
-    @abstractmethod
-    def mixed_log_probs(self, tokens_N: Tensor, facts: Facts, hint_N: Tensor | None) -> Tensor:
-        """fp64 log p(tokens[i + 1]) of every position i, as `mix` would have given it at its turn."""
+    def hinted(self, logits_PV: Tensor, hint_P: Tensor) -> Tensor:
+        """The model's logits, changed by the positions' hints."""
+        return logits_PV
+
+    def mixed_nats(self, tokens_N: Tensor, facts: Facts) -> Tensor:
+        """fp64 -log p(tokens[i + 1]) of every position i, as `mix` would have given it at its turn.
+
+        `facts` are of the hinted logits.
+        """
+        return facts.nats_N
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ class NgramMixer(Mixer):
                 counts[token] = counts.get(token, 0) + 1
         self._tokens.append(token)
 
-    def mixed_log_probs(self, tokens_N: Tensor, facts: Facts, hint_N: Tensor | None) -> Tensor:
-        model_N = facts.log_p_target_N.exp()
+    def mixed_nats(self, tokens_N: Tensor, facts: Facts) -> Tensor:
+        model_N = (-facts.nats_N).exp()
         ngram_N = model_N.clone()
         contexts = ContextHash(tokens_N[:-1], self.config.buckets)
         for length in range(1, min(self.config.max_order, len(tokens_N))):
@@ -114,7 +114,7 @@ class NgramMixer(Mixer):
             longer_E = (found.token_E + prior_E * shorter_E) / (found.total_E + prior_E)
             ngram_N[length - 1 :] = longer_E.where(found.total_E > 0, shorter_E)
         alpha_N = self.config.alpha(facts.entropy_N)
-        return ((1 - alpha_N) * model_N + alpha_N * ngram_N).log()
+        return -((1 - alpha_N) * model_N + alpha_N * ngram_N).log()
 
     def _orders(self) -> range:
         return range(self.config.min_order, self.config.max_order + 1)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pgolf.evaluate.counts import ContextHash, best_before, hash_context
-from pgolf.evaluate.mixer import Facts, Mixer
+from pgolf.evaluate.mixer import Mixer
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class TiltMixer(Mixer):
         hint = self.hint()
         if hint < 0:
             return log_probs_V
-        tilted_V = log_probs_V - log_z(log_probs_V[hint], self.config.beta)
+        z = 1 + log_probs_V[hint].exp() * math.expm1(self.config.beta)
+        tilted_V = log_probs_V - z.log()
         tilted_V[hint] += self.config.beta
         return tilted_V
 
@@ -122,14 +123,10 @@ class TiltMixer(Mixer):
             hint_N[length - 1 :] = best.token_E.where(sure_E, hint_N[length - 1 :])
         return hint_N
 
-    def mixed_log_probs(self, tokens_N: Tensor, facts: Facts, hint_N: Tensor | None) -> Tensor:
-        if hint_N is None:
-            raise ValueError("a tilt without hints; the driver must ask `hints` for them first")
-        hit_N = (tokens_N[1:] == hint_N).double()
-        tilted_N = (
-            facts.log_p_target_N + self.config.beta * hit_N - log_z(facts.log_p_hint_N, self.config.beta)
-        )
-        return tilted_N.where(hint_N >= 0, facts.log_p_target_N)
+    def hinted(self, logits_PV: Tensor, hint_P: Tensor) -> Tensor:
+        """A tilt adds beta to the hint's logit; the softmax then divides by the Z above."""
+        boost_P1 = (self.config.beta * (hint_P >= 0)).to(logits_PV.dtype)[:, None]
+        return logits_PV.scatter_add(1, hint_P.clamp_min(0)[:, None], boost_P1)
 
     def _orders(self) -> range:
         return range(self.config.min_order, self.config.max_order + 1)
@@ -140,8 +137,3 @@ class TiltMixer(Mixer):
         if len(self._tokens) < length:
             return -1
         return hash_context(self._tokens[-length:], self.config.buckets)
-
-
-def log_z(log_p_hint: Tensor, beta: float) -> Tensor:
-    """log of 1 + p(h) (exp(beta) - 1)."""
-    return torch.log1p(log_p_hint.exp() * math.expm1(beta))

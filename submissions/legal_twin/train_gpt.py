@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pgolf.artifact import Scheme
-from pgolf.compress import GPTQConfig, QuantizationConfig, quantize_state
+from pgolf.compress import GPTQConfig, QuantizationConfig, StdClip, quantize_state
 from pgolf.compress.calibrate import CalibrationConfig, calibrate_on_training_data
 from pgolf.evaluate import Evaluation, TTTConfig, evaluate
 from pgolf.evaluate.mixer import mixed
@@ -69,6 +69,7 @@ class Hyperparameters:
 
 GPTQ = QuantizationConfig(
     matrix_bits=6,
+    matrix_clip=StdClip(float(os.environ.get("MATRIX_CLIP_SIGMAS", 6.0))),  # what fits under the cap
     gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))),
     keep_float_max_values=int(os.environ.get("KEEP_FLOAT_MAX_NUMEL", 65_536)),
 )

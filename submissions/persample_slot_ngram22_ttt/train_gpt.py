@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from pgolf.artifact import Scheme
-from pgolf.compress import GPTQConfig, QuantizationConfig, quantize_state
+from pgolf.compress import GPTQConfig, QuantizationConfig, StdClip, quantize_state
 from pgolf.compress.calibrate import CalibrationConfig, calibrate_on_training_data
 from pgolf.evaluate import Evaluation, TTTConfig, evaluate
 from pgolf.evaluate.score import score_stream
@@ -75,6 +75,7 @@ class Hyperparameters:
 
 GPTQ = QuantizationConfig(
     matrix_bits=6,
+    matrix_clip=StdClip(float(os.environ.get("MATRIX_CLIP_SIGMAS", 6.0))),  # what fits under the cap
     gptq=GPTQConfig(damp=float(os.environ.get("GPTQ_DAMP", 0.005))),
     keep_float_max_values=int(os.environ.get("KEEP_FLOAT_MAX_NUMEL", 65_536)),
 )

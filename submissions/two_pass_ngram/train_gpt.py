@@ -70,14 +70,14 @@ class TwoPassMixer(NgramMixer):
 
     name = "two-pass ngram"
 
-    def mixed_log_probs(self, tokens_N, facts, hint_N):
+    def mixed_nats(self, tokens_N, facts):
         join_1 = torch.zeros_like(facts.entropy_N[:1])  # where the second pass begins anew; not reported
 
         def twice(values_N):
             return torch.cat((values_N, join_1, values_N))
 
-        both = Facts(twice(facts.nats_N), twice(facts.entropy_N), twice(facts.log_p_hint_N))
-        passes_N = super().mixed_log_probs(torch.cat((tokens_N, tokens_N)), both, hint_N)
+        both = Facts(twice(facts.nats_N), twice(facts.entropy_N))
+        passes_N = super().mixed_nats(torch.cat((tokens_N, tokens_N)), both)
         return passes_N[-len(facts.entropy_N) :]
 
 

@@ -33,7 +33,7 @@ SHA = "ab" * 32
 
 def record(seed: int, gain_bits: float = -11.5) -> Any:
     """The attributes of a probe record that a report reads, and the number that the fake check wants."""
-    number = SimpleNamespace(label="legal_ttt_exact", loss_nats=6.9325, val_bpb=4.1042)
+    number = SimpleNamespace(label="legal_ttt_exact", loss_nats=6.9325, val_bpb=4.1042, reconciled=False)
     run = SimpleNamespace(name="uniform", seconds=1.5, status="finished", reason="", passes=(number,))
     return SimpleNamespace(
         seed=seed,
@@ -43,6 +43,8 @@ def record(seed: int, gain_bits: float = -11.5) -> Any:
         runs=(run,),
         settings=(SimpleNamespace(name="TTT_ENABLED", value="1", why="command"),),
         device=Device.CPU,
+        headline_pass=lambda run: number,
+        run=lambda name: run if name == run.name else None,
         substitutions={"torch.compile": 3},
         isolation={"network": "none"},
         measured=SimpleNamespace(
@@ -139,7 +141,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("verifier.doctor.isolation", lambda: {"network": "own namespace"})
     monkeypatch.setattr("verifier.doctor.tokenizer_cache", lambda: Path("/nonexistent/cache"))
     monkeypatch.setattr("verifier.intake.load_submission", lambda folder: world.load(folder))
-    for place in ("verifier.audit", "verifier.cli.pages", "verifier.checks"):
+    for place in ("verifier.audit", "verifier.cli.pages", "verifier.checks", "verifier.report.store"):
         monkeypatch.setattr(f"{place}.load_checks", lambda: world.checks)
     return world
 

@@ -91,11 +91,16 @@ def test_markdown_is_the_comment(world: fakes.World) -> None:
     assert run("entry", "--markdown").stdout.startswith("### pgolf-verify: NEEDS_REVIEW\n\n`entry`")
 
 
-def test_output_writes_both_reports_whole(world: fakes.World, tmp_path: Path) -> None:
+def test_output_writes_every_form_whole(world: fakes.World, tmp_path: Path) -> None:
     result = run("entry", "--output", "out/deep", "--quiet")
     assert result.exit_code == 3
     written = tmp_path / "out" / "deep"
-    assert sorted(path.name for path in written.iterdir()) == ["report.json", "report.md"]
+    assert sorted(path.name for path in written.iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+        "report.sarif",
+    ]
     document = json.loads((written / "report.json").read_text())
     floor = next(finding for finding in document["findings"] if finding["check"] == "E1-floor")
     assert floor["replay"] == "pgolf-verify replay out/deep/report.json --finding E1-floor"
@@ -416,5 +421,34 @@ def test_what_is_not_a_report_is_not_replayed(
     if content is not None:
         path.write_bytes(content)
     result = run("replay", "odd.json")
+    assert result.exit_code == 2
+    assert expected in result.stderr
+
+
+def test_a_saved_report_is_written_in_other_forms_as_the_audit_wrote_it(
+    world: fakes.World, tmp_path: Path
+) -> None:
+    run("entry", "--output", "out", "--quiet")
+    for form in ("html", "sarif"):
+        assert (
+            run("render", "out/report.json", f"--{form}").stdout
+            == (tmp_path / f"out/report.{form}").read_text()
+        )
+    assert run("render", "out/report.json", "--html", "--out", "page.html").stdout == ""
+    assert (tmp_path / "page.html").read_text() == (tmp_path / "out/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["out/report.json"], "one of --html, --markdown and --sarif"),
+        (["out/report.json", "--html", "--sarif"], "one form at a time"),
+        (["nothing.json", "--html"], "nothing.json cannot be read"),
+        (["out/report.json", "--html", "--out", "no/page.html"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_rendered_is_said_plainly(world: fakes.World, args: list[str], expected: str) -> None:
+    run("entry", "--output", "out", "--quiet")
+    result = run("render", *args)
     assert result.exit_code == 2
     assert expected in result.stderr

@@ -52,7 +52,7 @@ def audit_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a pull-request comment.")] = False,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write report.json and report.md there.")
+        Path | None, typer.Option(metavar="DIR", help="Also write report.html, .json, .md and .sarif there.")
     ] = None,
     decode: Annotated[
         int | None,

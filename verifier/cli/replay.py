@@ -13,11 +13,10 @@ from rich.console import Console
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level, audit, read_folder
 from verifier.cli.app import Debug, Quiet, TimeLimit, app
 from verifier.cli.errors import Stop, told_plainly
-from verifier.cli.source import GitOption, check_folder, checked_out
+from verifier.cli.source import GitOption, check_folder, checked_out, read_saved
 from verifier.intake.checkout import Checkout
 from verifier.probe.device import Device
 from verifier.replay import compare, replayable_checks
-from verifier.report.json import ReportError, read_report
 from verifier.report.model import Report
 from verifier.report.pages import did_you_mean, print_comparison
 from verifier.report.progress import shown_progress
@@ -39,7 +38,7 @@ def replay(
 ) -> None:
     """Rerun what a report found, with its seed. Exit 0: it comes out again. Exit 1: it does not."""
     with told_plainly(debug):
-        recorded = _read_report(report_file)
+        recorded = read_saved(report_file)
         checks = _checks_to_replay(recorded, finding)
         with _recorded_source(recorded, report_file, folder, git) as (where, checkout):
             _check_script(where, recorded)
@@ -64,21 +63,6 @@ def replay(
                 markup=False,
             )
         raise typer.Exit(0 if all(comparison.agrees for comparison in comparisons) else 1)
-
-
-def _read_report(path: Path) -> Report:
-    try:
-        return read_report(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Stop(f"{path} cannot be read", found=str(error.strerror)) from None
-    except UnicodeDecodeError:
-        raise Stop(f"{path} is not UTF-8 text", expected="a report.json of pgolf-verify") from None
-    except ReportError as error:
-        raise Stop(
-            f"{path} is not a report",
-            found=str(error),
-            expected="a report.json of pgolf-verify; `pgolf-verify schema` prints its schema",
-        ) from None
 
 
 def _checks_to_replay(report: Report, finding: str | None) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What is audited: a folder on disk, or one that a git repository holds."""
+"""What a command works on: a folder on disk, one that a git repository holds, or a saved report."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from verifier.cli.app import app
 from verifier.cli.errors import Stop
 from verifier.intake.checkout import Checkout, check_out
 from verifier.intake.git import open_repository
+from verifier.report.json import ReportError, read_report
+from verifier.report.model import Report
 from verifier.report.pages import did_you_mean
 from verifier.report.wording import clean, origin_words
 from verifier.submission import Origin
@@ -57,3 +59,19 @@ def print_notes(origin: Origin, console: Console) -> None:
         lines.append(f"it also touches {', '.join(origin.others)}: choose one with --folder PATH")
     for line in lines:
         console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def read_saved(path: Path) -> Report:
+    """A report.json, or one block that says why it is none."""
+    try:
+        return read_report(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Stop(f"{path} cannot be read", found=str(error.strerror)) from None
+    except UnicodeDecodeError:
+        raise Stop(f"{path} is not UTF-8 text", expected="a report.json of pgolf-verify") from None
+    except ReportError as error:
+        raise Stop(
+            f"{path} is not a report",
+            found=str(error),
+            expected="a report.json of pgolf-verify; `pgolf-verify schema` prints its schema",
+        ) from None

@@ -94,23 +94,32 @@ def floor_of_scores(
     A BOS is left out: its place was fixed in advance and Q gives it all probability, so no predictor can gain
     on it. An untrained model loses ten bits on each, which would hide as many bits of a leak.
     """
-    committed = reported.committed(stream.ids.size)
-    nats = stream.code_length_nats()
-    scored = committed.scored & (nats > 0.0)
-    nats = nats[scored]
-    losses = committed.values[scored]
-    # What is no number proves nothing, and each score may have been rounded in the script's favour.
-    highest = losses + slack_nats(losses, rounding)
-    gain = float(np.where(np.isfinite(losses), nats - highest, -np.inf).sum()) / math.log(2)
-    tokens = int(scored.sum())
+    scored, gains_nats, losses = gains_of_scores(reported, stream, rounding)
+    nats = stream.code_length_nats()[scored]
+    tokens = int(scored.size)
     return Floor(
-        gain_bits=gain,
+        gain_bits=float(gains_nats.sum()) / math.log(2),
         threshold_bits=threshold_bits(numbers),
         tokens=tokens,
         floor_nats=float(nats.mean()) if tokens else math.nan,
         loss_nats=float(losses.mean()) if tokens else math.nan,
         once_each=True,
     )
+
+
+def gains_of_scores(
+    reported: Pass, stream: Stream, rounding: float = FLOAT32_ROUNDING
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """The drawn positions that were scored, how far each first score lies below -ln Q, and that score, in nats.
+
+    Each score may have been rounded in the script's favour, which is deducted; one that is no number gains -inf.
+    """
+    committed = reported.committed(stream.ids.size)
+    nats = stream.code_length_nats()
+    scored = np.flatnonzero(committed.scored & (nats > 0.0))
+    losses = committed.values[scored]
+    highest = losses + slack_nats(losses, rounding)
+    return scored, np.where(np.isfinite(losses), nats[scored] - highest, -np.inf), losses
 
 
 def floor_of_print(

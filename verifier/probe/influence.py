@@ -128,6 +128,22 @@ def learned_before_scored(tape: Tape, reported: Pass, stream_size: int) -> tuple
     )
 
 
+def missed_learning(tape: Tape, reported: Pass, stream_size: int, planned: Sequence[range]) -> range | None:
+    """A block, as long as the planned ones, of what was learned from before its score and no planned block touches.
+
+    Documents that training and validation share may be a small part of the stream, and only a change of one of
+    them can show that what was learned reached a score. The block lies around the last such position, so that as
+    many earlier scores as can be are there to move; None where hardly any would be.
+    """
+    length = len(planned[0])
+    for learning in learned_before_scored(tape, reported, stream_size):
+        end = int(learning.positions[-1]) + 1
+        touched = any(np.isin(learning.positions, block).any() for block in planned)
+        if end > 2 * length and not touched:
+            return range(end - length, end)
+    return None
+
+
 def _unscored(backward: Backward, scores: dict[int, Score], committed: Committed) -> NDArray[np.bool_]:
     """Positions in the loss behind `backward` that the pass commits only later."""
     mask = np.zeros(committed.order.size, dtype=bool)

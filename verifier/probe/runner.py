@@ -24,10 +24,11 @@ from verifier.intake.environment import EnvRead, environment_reads
 from verifier.intake.text import decode_text
 from verifier.probe import workspace
 from verifier.probe.bytefloor import bits_of_bytes
-from verifier.probe.decoder import Setup, prove, read_artifact
+from verifier.probe.decoder import Setup, prove, read_artifact, why_no_artifact
 from verifier.probe.decoding import Decoding, exposed_predictor
 from verifier.probe.device import Device
 from verifier.probe.floor import floor_of_scores, printed_bits
+from verifier.probe.influence import missed_learning
 from verifier.probe.job import Ended, Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
@@ -153,7 +154,7 @@ class _Audit:
                 small = replace(scale, iterations=scale.trained_iterations)
                 narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.trained_tokens, (self._seed, 1))
                 compared = (
-                    _Planned("flip 2", second, scale),
+                    _Planned("flip 2", self._second_flip(runs[0], base) or second, scale),
                     _Planned("uniform again", base, scale, watch=True, replays=self._replays(runs[1])),
                 )
                 trained = _Planned("small alphabet", narrow, small)
@@ -190,8 +191,7 @@ class _Audit:
         """The decode proof, over the stream and with the artifact of the base run."""
         tokens = min(self._decode_tokens, base.stream.targets)
         if self._exposed is None or base.artifact is None:
-            why = "" if self._exposed is None else self._no_artifact(base)
-            return Decoding(tokens, why, self._exposed)
+            return Decoding(tokens, why_no_artifact(self._exposed, base.status, base.reason), self._exposed)
         setup = Setup(
             folder=self._submission.root,
             script=self._script,
@@ -206,17 +206,25 @@ class _Audit:
         )
         return prove(setup, tokens, self._limit_seconds, self._progress)
 
-    def _no_artifact(self, base: Run) -> str:
-        assert self._exposed is not None
-        if self._exposed.artifact is None:
-            return 'no top-level line ARTIFACT = "name" names the file that a run writes into its directory'
-        if not base.finished:
-            return f"the run that was to write {self._exposed.artifact} ended early: {base.status}: {base.reason}"
-        return f"the run left no file {self._exposed.artifact} in its directory"
-
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
-        starts = [int(base.targets * fraction) for fraction in FLIP_AT]
-        return tuple(base.flip(range(at, at + FLIP_TOKENS), (self._seed, 2)) for at in starts)
+        return tuple(
+            base.flip(range(at, at + FLIP_TOKENS), (self._seed, 2)) for at in self._flip_starts(base)
+        )
+
+    @staticmethod
+    def _flip_starts(base: Stream) -> list[int]:
+        return [int(base.targets * fraction) for fraction in FLIP_AT]
+
+    def _second_flip(self, run: Run, base: Stream) -> Stream | None:
+        """A flip of what was learned from before its score, where the planned flips miss it."""
+        head = ProbeRecord(self._seed, "", (run,), headline=self._submission.head_metric_label).headline_pass(
+            run
+        )
+        if head is None or not head.reconciled:
+            return None
+        planned = [range(at, at + FLIP_TOKENS) for at in self._flip_starts(base)]
+        block = missed_learning(run.tape, head, base.ids.size, planned)
+        return None if block is None else base.flip(block, (self._seed, 2))
 
     def _replays(self, counted: Run) -> Replays:
         record = ProbeRecord(self._seed, "", (), headline=self._submission.head_metric_label)
@@ -300,8 +308,7 @@ class _Audit:
             )
             self._isolation = dict(outcome.isolation)
             tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
-            wanted = self._exposed if planned.name == "uniform" else None
-            artifact = None if wanted is None else read_artifact(tree, wanted)
+            artifact = read_artifact(tree, self._exposed if planned.name == "uniform" else None)
         true_bytes = vocabulary.stream_bytes(planned.stream)
         status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
         run = Run(

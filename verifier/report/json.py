@@ -1,5 +1,7 @@
 """The JSON form of a report: stable keys in a stable order, no NaN, described by `schema.json`.
 
+`snippets` and `series` are left out where there is nothing to put in; the series are one line, being for programs.
+
 `read_report` reads it back and refuses what the schema refuses: a report is input like any other.
 """
 
@@ -21,6 +23,8 @@ from verifier.report.model import (
     SCHEMA,
     Bpb,
     FileDigest,
+    FlipSeries,
+    GainSeries,
     LoggedBpb,
     Measured,
     Override,
@@ -29,8 +33,11 @@ from verifier.report.model import (
     RuleText,
     Run,
     RunInfo,
+    Series,
+    Snippet,
     SubmissionInfo,
     Substitution,
+    Timeline,
 )
 from verifier.report.wording import SAVED_REPORT, replay_command
 from verifier.submission import Origin
@@ -53,7 +60,13 @@ def load_schema() -> dict[str, Any]:
 
 def render_json(report: Report, saved_as: str = SAVED_REPORT) -> str:
     """The report as JSON text with a final newline. `saved_as` is the file that replay lines name."""
-    return json.dumps(to_document(report, saved_as), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    document = to_document(report, saved_as)
+    series = document.pop("series", None)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2)
+    if series is not None:
+        line = json.dumps(series, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = text.removesuffix("\n}") + f',\n  "series": {line}\n}}'
+    return text + "\n"
 
 
 def to_document(report: Report, saved_as: str = SAVED_REPORT) -> dict[str, Any]:
@@ -92,6 +105,10 @@ def to_document(report: Report, saved_as: str = SAVED_REPORT) -> dict[str, Any]:
         "platform": asdict(report.platform),
         "seconds": round(report.seconds, 3),
     }
+    if report.snippets:
+        document["snippets"] = [asdict(each) for each in report.snippets]
+    if report.series is not None:
+        document["series"] = asdict(report.series)
     plain_document: dict[str, Any] = plain(document)
     return plain_document
 
@@ -187,7 +204,29 @@ def _from_document(document: Mapping[str, Any]) -> Report:
         rules=tuple(RuleText(**{**each, "sources": tuple(each["sources"])}) for each in document["rules"]),
         legal=document["legal"],
         files=tuple(FileDigest(**each) for each in document["files"]),
+        snippets=tuple(
+            Snippet(each["file"], each["line"], tuple(each["lines"])) for each in document.get("snippets", ())
+        ),
+        series=_read_series(document["series"]) if "series" in document else None,
     )
+
+
+def _read_series(each: Mapping[str, Any]) -> Series:
+    timeline = each["timeline"]
+    return Series(
+        flips=tuple(FlipSeries(**_tuples(flip)) for flip in each["flips"]),
+        gains=tuple(GainSeries(**_tuples(gain)) for gain in each["gains"]),
+        timeline=None if timeline is None else Timeline(**_tuples(timeline)),
+    )
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists as the tuples that the model has, one level inside another."""
+    return {name: _tuple(value) for name, value in fields.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(each) for each in value) if isinstance(value, list) else value
 
 
 def _read_submission(each: Mapping[str, Any]) -> SubmissionInfo:

@@ -150,6 +150,81 @@ class Platform:
 
 
 @dataclass(frozen=True)
+class Snippet:
+    """The lines around a place that a finding names, from the opened text."""
+
+    file: str
+    line: int
+    """Of the first of `lines`, from 1."""
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FlipSeries:
+    """What one redrawn block moved: in bins over the whole stream, and position by position around it."""
+
+    run: str
+    block: tuple[int, int]
+    """First position that was redrawn, and the one after the last."""
+    positions: int
+    """Of the stream, position 0 included."""
+    bin_tokens: int
+    """Positions in each bin; the last may hold fewer."""
+    before: tuple[int, ...]
+    """Moved scores in each bin that lay before the block and were committed no later: none where C1 holds."""
+    after: tuple[int, ...]
+    """Moved scores in each bin that could know the block."""
+    largest_nats: tuple[float, ...]
+    """Largest absolute change in each bin."""
+    near_start: int
+    """Stream position of the first of `near_nats`."""
+    near_nats: tuple[float | None, ...]
+    """Change of each score around the block, flipped less unflipped; None where one of them has none."""
+
+
+@dataclass(frozen=True)
+class GainSeries:
+    """How far the scores of one run have sunk under the entropy of its stream, summed along the stream."""
+
+    run: str
+    label: str
+    threshold_bits: float
+    """A sum at or above it proves a breach."""
+    positions: tuple[int, ...]
+    gain_bits: tuple[float | None, ...]
+    """Over all positions up to this one, every deduction paid; None from the first score that is no number on."""
+
+
+Span = tuple[int, int, int, int, int]
+"""First and last event, lowest and highest stream position (both included), and how many events it stands for."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What the base run did with validation data, in the order of its events."""
+
+    label: str
+    """The printed number whose commits are shown."""
+    events: int
+    positions: int
+    reads: tuple[Span, ...]
+    """Validation ids that went through the model."""
+    commits: tuple[Span, ...]
+    """Scores as they were fixed."""
+    updates: tuple[tuple[int, int, int], ...]
+    """Optimizer steps on validation losses: first and last event, and how many."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What the pictures draw, as bounded arrays, so that a report can be drawn again without a run."""
+
+    flips: tuple[FlipSeries, ...] = ()
+    gains: tuple[GainSeries, ...] = ()
+    timeline: Timeline | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     tool_version: str
     rule_edition: str
@@ -165,6 +240,9 @@ class Report:
     legal: Mapping[str, str] = field(default_factory=dict)
     """For each check that FAILed, the legal way to do it, from the check's page."""
     files: tuple[FileDigest, ...] = ()
+    snippets: tuple[Snippet, ...] = ()
+    series: Series | None = None
+    """None where no probe gave a number."""
 
     @property
     def counts(self) -> dict[State, int]:

@@ -6,25 +6,37 @@ import os
 import tempfile
 from pathlib import Path
 
+from verifier.checks import load_checks
+from verifier.report.html import render_html
 from verifier.report.json import render_json
 from verifier.report.markdown import render_markdown
 from verifier.report.model import Report
+from verifier.report.sarif import render_sarif
 from verifier.report.wording import SAVED_REPORT
 
 SAVED_COMMENT = "report.md"
+SAVED_SARIF = "report.sarif"
+SAVED_PAGE = "report.html"
 
 
 def save_report(report: Report, folder: Path) -> Path:
-    """Write report.json and report.md into the folder, and return the path of report.json.
+    """Write the report in every form into the folder, and return the path of report.json.
 
     Each file appears under its name only when it is complete: a reader never sees half of one, and a
-    full disk leaves the old one as it was. The comment goes first, so that a report.json has its pair.
+    full disk leaves the old one as it was. report.json goes last, so that one that is there has the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / SAVED_REPORT
+    path, pages = folder / SAVED_REPORT, check_pages()
     write_whole(folder / SAVED_COMMENT, render_markdown(report))
+    write_whole(folder / SAVED_SARIF, render_sarif(report, pages))
+    write_whole(folder / SAVED_PAGE, render_html(report, pages, str(path)))
     write_whole(path, render_json(report, str(path)))
     return path
+
+
+def check_pages() -> dict[str, str]:
+    """The page of each check by its id."""
+    return {check.id: check.page for check in load_checks()}
 
 
 def write_whole(path: Path, text: str) -> None:

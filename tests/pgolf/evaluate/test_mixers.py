@@ -53,13 +53,12 @@ def by_steps(mixer, tokens, log_probs_NV):
 def at_once(mixer, tokens, log_probs_NV):
     tokens_N = torch.tensor(tokens)
     hint_N = mixer.hints(tokens_N)
-    read = (torch.zeros_like(tokens_N[1:]) if hint_N is None else hint_N).clamp_min(0)
+    if hint_N is not None:
+        log_probs_NV = mixer.hinted(log_probs_NV, hint_N).log_softmax(-1)
     facts = Facts(
-        -log_probs_NV.gather(1, tokens_N[1:, None])[:, 0],
-        -(log_probs_NV.exp() * log_probs_NV).sum(-1),
-        log_probs_NV.gather(1, read[:, None])[:, 0],
+        -log_probs_NV.gather(1, tokens_N[1:, None])[:, 0], -(log_probs_NV.exp() * log_probs_NV).sum(-1)
     )
-    return mixer.mixed_log_probs(tokens_N, facts, hint_N)
+    return -mixer.mixed_nats(tokens_N, facts)
 
 
 @given(mixer=ngrams | tilts, tokens=streams, seed=st.integers(0, 3))

@@ -25,7 +25,7 @@ def test_muon_on_the_gpu_follows_muon_on_the_cpu(variant, compiled):
     start, grads = torch.randn(3, 64, 128), torch.randn(4, 3, 64, 128)
     ends = []
     for device in ("cpu", "cuda"):
-        weights = [torch.nn.Parameter(matrix.to(device)) for matrix in start]
+        weights = [torch.nn.Parameter(matrix.clone().to(device)) for matrix in start]
         muon = Muon(weights, lr=0.1, variant=variant, compiled=compiled and device == "cuda")
         for grad in grads:
             for weight, own in zip(weights, grad, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from tests.verifier.probe.builders import (
     BLOCK,
@@ -15,7 +16,13 @@ from tests.verifier.probe.builders import (
     scored,
     stream,
 )
-from verifier.probe.influence import Influence, influence, learned_before_scored, unreported_reads
+from verifier.probe.influence import (
+    Influence,
+    influence,
+    learned_before_scored,
+    missed_learning,
+    unreported_reads,
+)
 
 DRAWN = stream()
 LOSSES = legal_losses(DRAWN)
@@ -113,6 +120,27 @@ def test_learning_before_the_pass_is_its_own_stage() -> None:
     (found,) = learnings(scored(DRAWN, LOSSES, builder=made))
     assert found.stage == "before"
     assert found.positions.tolist() == list(range(1, 200))
+
+
+@pytest.mark.parametrize(
+    ("learned", "planned", "block"),
+    [
+        (range(1, 200), range(500, 550), range(150, 200)),
+        (range(1, 200), range(150, 200), None),  # a planned flip is there already
+        (range(1, 80), range(500, 550), None),  # hardly any score comes before
+        (None, range(500, 550), None),
+    ],
+    ids=["aims at the last of it", "touched", "too early", "nothing learned"],
+)
+def test_a_flip_is_aimed_at_what_the_planned_ones_miss(
+    learned: range | None, planned: range, block: range | None
+) -> None:
+    made = TapeBuilder()
+    if learned is not None:
+        loss = made.score(learned, LOSSES[learned], site=6, learns=True)
+        made.step(made.backward(loss))
+    done = run("uniform", DRAWN, scored(DRAWN, LOSSES, builder=made))
+    assert missed_learning(done.tape, done.passes[-1], SIZE, [planned]) == block
 
 
 def reads(made: TapeBuilder, start: int = 0):

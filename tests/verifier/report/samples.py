@@ -8,6 +8,8 @@ from verifier.finding import Finding, Grade, State, Where
 from verifier.report.model import (
     Bpb,
     FileDigest,
+    FlipSeries,
+    GainSeries,
     LoggedBpb,
     Measured,
     Override,
@@ -16,8 +18,11 @@ from verifier.report.model import (
     RuleText,
     Run,
     RunInfo,
+    Series,
+    Snippet,
     SubmissionInfo,
     Substitution,
+    Timeline,
 )
 from verifier.verdict import decide
 
@@ -273,6 +278,10 @@ def report(*findings: Finding, **changes: object) -> Report:
 
 
 def cheat() -> Report:
+    return cheat_with()
+
+
+def cheat_with(**changes: object) -> Report:
     return report(
         ARTIFACT_PASS,
         TIME_UNVERIFIED,
@@ -282,6 +291,7 @@ def cheat() -> Report:
         DENOMINATOR_PASS,
         LEDGER_PASS,
         SLOT_WARN,
+        **changes,
     )
 
 
@@ -351,4 +361,46 @@ def hostile() -> Report:
     )
 
 
-ALL = {"cheat": cheat, "honest": honest, "documents": documents, "hostile": hostile}
+def drawn() -> Report:
+    """The cheat with lines of its script and small arrays for every picture."""
+    flip = FlipSeries(
+        run="flip 1",
+        block=(48, 56),
+        positions=97,
+        bin_tokens=8,
+        before=(8, 8, 8, 8, 8, 7, 0, 0, 0, 0, 0, 0, 0),
+        after=(0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 1),
+        largest_nats=(0.01, 0.02, 0.02, 0.04, 0.05, 0.31, 2.0, 0.9, 0.4, 0.2, 0.1, 0.08, 0.05),
+        near_start=40,
+        near_nats=(0.02, -0.04, 0.01, None, 0.08, 0.1, -0.31, 0.2, *(1.5,) * 8, 0.9, -0.3, 0.2, 0.1),
+    )
+    gains = (
+        GainSeries("uniform", "final_slot", 66.0, (1, 32, 64, 96), (4.0, 9000.0, 20000.5, 31844.0)),
+        GainSeries("small alphabet", "final_slot", 66.0, (1, 32, 64, 96), (-0.5, -4.0, -6.5, -11.0)),
+    )
+    timeline = Timeline(
+        label="final_slot",
+        events=40,
+        positions=97,
+        reads=((0, 0, 0, 31, 1), (12, 12, 32, 63, 1), (24, 24, 64, 96, 1)),
+        commits=((9, 9, 1, 31, 1), (21, 21, 32, 63, 1), (33, 33, 64, 96, 1)),
+        updates=((2, 8, 7), (14, 20, 7), (26, 32, 7)),
+    )
+    return cheat_with(
+        snippets=(
+            Snippet(
+                "train_gpt.py",
+                1742,
+                (
+                    "    for _ in range(steps):",
+                    "        logits = head(hidden + delta)",
+                    "        loss = F.cross_entropy(logits + delta, targets)",
+                    "        loss.backward()",
+                ),
+            ),
+        ),
+        series=Series((flip,), gains, timeline),
+    )
+
+
+ALL = {"cheat": cheat, "honest": honest, "documents": documents, "hostile": hostile, "drawn": drawn}

@@ -8,9 +8,11 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.verifier.report import samples
+from verifier.report.html import render_html
 from verifier.report.json import render_json
 from verifier.report.markdown import render_markdown
 from verifier.report.model import Report
+from verifier.report.sarif import render_sarif
 from verifier.report.terminal import render_terminal
 
 FOLDER = Path(__file__).parent / "snapshots"
@@ -32,6 +34,9 @@ def rendered() -> dict[str, str]:
         texts[f"{name}.80.txt"] = terminal(report, 80, saved_as="out/report.json")
         texts[f"{name}.md"] = render_markdown(report)
         texts[f"{name}.json"] = render_json(report)
+        texts[f"{name}.sarif"] = render_sarif(report)
+    for name in ("drawn", "hostile"):  # the page's style and script are in each
+        texts[f"{name}.html"] = render_html(samples.ALL[name](), {"C1-flip": "One `word`.\n\nTwo."})
     return texts
 
 

@@ -247,10 +247,10 @@ class Shadow(TorchFunctionMode):
                 if isinstance(factor, Tensor) and factor.ndim and AT not in factor.__dict__:
                     at = torch.where((factor == 0).expand(out.shape), -1, at)
         elif name == "where" and len(args) == 3:
-            # As a method of a tensor it takes the condition second.
-            first = isinstance(args[0], Tensor) and args[0].dtype == torch.bool
-            condition, one, other = args if first else (args[1], args[0], args[2])
-            at = torch.where(condition, at_or_unknown(one), at_or_unknown(other))
+            # torch.where(condition, one, other), or one.where(condition, other)
+            condition, *choices = args if args[0].dtype == torch.bool else (args[1], args[0], args[2])
+            chosen = [at_or_unknown(each) for each in choices]
+            at = torch.where(condition, chosen[0], chosen[1])
         elif name in ("masked_fill", "masked_fill_") and len(args) > 1:
             at = torch.where(args[1].expand(out.shape), -1, at)
         kept = name in KEEPS_VALUE and (name not in ("mul", "__mul__") or is_mask(args))

@@ -83,7 +83,7 @@ WAYS: dict[str, tuple[Callable[[Tensor], Tensor], np.ndarray]] = {
     "detach": (lambda x: x.detach().clone().cpu(), POSITIONS),
     "arithmetic": (lambda x: (x * 0.5 + 0.1 - x / 3).clamp(min=0.0), POSITIONS),
     "where": (lambda x: torch.where(x > 4, x, x - 0.1), POSITIONS),
-    "where as a method": (lambda x: x.where(x > 4, x - 0.1), POSITIONS),
+    "where of a tensor": (lambda x: x.where(x > 4, x - 0.1), POSITIONS),
     "minimum": (lambda x: torch.minimum(x, x - 0.5), POSITIONS),
     "best of experts": (lambda x: torch.stack([x, x - 0.5], dim=-1).amin(dim=-1), POSITIONS),
     "mixture": (lambda x: -(torch.stack([-x, x * 0 - 7.0], dim=-1)).logsumexp(dim=-1), POSITIONS),

@@ -1,0 +1,119 @@
+"""Carried state against sliding windows on one model: bits per byte, seconds, and int6 loss against position.
+
+    python -m benchmarks.carried_state ARTIFACT CHECKPOINT --data FOLDER --tokenizer MODEL [--json OUT]
+
+ARTIFACT is what `pgolf train --scheme int6+...` wrote, CHECKPOINT the same run's `--checkpoint`. The second table
+cuts each segment of the stream into bins and gives the loss of the int6 model less that of the fp32 weights in
+each, both with carried state: if rounding errors grew with the state, the last bins would be worse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pgolf.artifact import load_artifact
+from pgolf.dataset import byte_counter, require_dataset
+from pgolf.evaluate import Evaluation, evaluate
+from pgolf.evaluate.methods import METHODS, MethodConfig
+from pgolf.evaluate.stateful import StatefulConfig
+from pgolf.model import GPT
+from pgolf.runtime import pick_device, place, synchronize
+from pgolf.shards import read_stream
+from pgolf.tokenizer import load_tokenizer
+
+BINS = 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--max-tokens", type=int)
+    parser.add_argument("--seq-len", type=int)
+    parser.add_argument("--overlap", type=int, default=1024)
+    parser.add_argument("--segments", type=int, default=64)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+
+    loaded = load_artifact(arguments.artifact)
+    dataset = require_dataset(arguments.data, arguments.tokenizer)
+    sp = load_tokenizer(dataset.tokenizer_path)
+    tokens = read_stream(dataset.val_pattern, vocab_size=loaded.config.vocab_size)
+    table = byte_counter(dataset, sp, tokens, loaded.config.vocab_size)
+    tokens = tokens[: arguments.max_tokens and arguments.max_tokens + 1]
+    device = pick_device()
+    int6 = place(loaded.build_model(), device).eval()
+    fp32 = GPT(loaded.config)
+    fp32.load_artifact_state(torch.load(arguments.checkpoint, weights_only=True))
+    fp32 = place(fp32, device).eval()
+    window = arguments.seq_len or loaded.train_seq_len
+    config = MethodConfig(
+        seq_len=window,
+        stride=64,
+        stateful=StatefulConfig(block_tokens=window, segments=arguments.segments),
+        overlap_tokens=arguments.overlap,
+    )
+
+    def run(name: str, model: GPT, stride: int = 64) -> Evaluation:
+        """The second of two runs: the first compiles."""
+        method = METHODS[name](model, replace(config, stride=stride))
+        evaluate(method, tokens[: 4 * window * arguments.segments], table)
+        synchronize(device)
+        return evaluate(method, tokens, table)
+
+    found = {
+        "sliding, stride 64": run("sliding", int6),
+        "stateful": run("stateful", int6),
+        f"stateful-overlap {arguments.overlap}": run("stateful-overlap", int6),
+        "plain": run("plain", int6),
+    }
+    exact = run("stateful", fp32)
+    base = found["sliding, stride 64"]
+    rows = [
+        {
+            "method": name,
+            "val_bpb": each.score.val_bpb,
+            "milli_bpb_against_sliding": 1000 * (each.score.val_bpb - base.score.val_bpb),
+            "seconds": each.seconds,
+            "speed_against_sliding": base.seconds / each.seconds,
+        }
+        for name, each in found.items()
+    ]
+    print("| method | val_bpb | mBPB against sliding | s | times as fast |\n|---|---|---|---|---|")
+    for row in rows:
+        print(
+            f"| {row['method']} | {row['val_bpb']:.5f} | {row['milli_bpb_against_sliding']:+.2f} "
+            f"| {row['seconds']:.2f} | {row['speed_against_sliding']:.1f} |"
+        )
+    growth = found["stateful"].nats_N - exact.nats_N
+    segment = -(-len(growth) // arguments.segments)
+    place_N = np.arange(len(growth)) % segment * BINS // segment
+    bins = [
+        {
+            "from_token": index * segment // BINS,
+            "int6_less_fp32_nats": float(growth[place_N == index].mean()),
+            "standard_error": float(growth[place_N == index].std() / np.sqrt((place_N == index).sum())),
+        }
+        for index in range(BINS)
+    ]
+    print("\n| tokens into the segment | int6 less fp32, nats | standard error |\n|---|---|---|")
+    for each in bins:
+        print(
+            f"| {each['from_token']:,} | {each['int6_less_fp32_nats']:+.5f} | {each['standard_error']:.5f} |"
+        )
+    if arguments.json:
+        outcome: dict[str, Any] = {"methods": rows, "position": bins, "tokens": len(tokens) - 1}
+        arguments.json.write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""`pgolf-verify export INDEX`: a batch in the formats of spreadsheets and of CI."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifier.batch.book import INDEX, read_index
+from verifier.cli.app import Debug, app
+from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
+from verifier.report.csv import render_csv
+from verifier.report.junit import render_junit
+from verifier.report.store import write_whole
+
+
+class Form(StrEnum):
+    CSV = "csv"
+    JUNIT = "junit"
+
+
+RENDERERS = {Form.CSV: render_csv, Form.JUNIT: render_junit}
+
+
+@app.command()
+def export(
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="A batch's index.jsonl, or its folder.")],
+    form: Annotated[
+        Form, typer.Option("--format", help="csv: a row for each submission. junit: a suite for each.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there; to stdout when not given.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a batch as a table or as test results. `pgolf-verify export pgolf-batch --format csv`"""
+    with told_plainly(debug):
+        lines = read_index(index / INDEX if index.is_dir() else index)
+        # A submission that ran again has a later line, which is the one that counts.
+        text = RENDERERS[form](tuple({line.key: line for line in lines}.values()))
+        if out is None:
+            with unless_nobody_reads():
+                print(text, end="")
+            return
+        try:
+            write_whole(out, text)
+        except OSError as error:
+            raise Stop(f"--out {out} cannot be written", found=str(error.strerror)) from None
