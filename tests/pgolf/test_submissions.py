@@ -3,6 +3,7 @@
 import math
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from pgolf import compress
 from pgolf.bytes import ByteTable
+from pgolf.coder import decode, encode
 from pgolf.compress import hessian
 from pgolf.shards import read_shard, write_shard
 from pgolf.tokenizer import BOS_ID
@@ -106,6 +108,28 @@ def test_only_leaking_submissions_beat_the_floor(name, env, run_script, random_s
     gain_bits = VAL_TOKENS * (math.log(1024) - val_loss) / math.log(2)
     # Ville's inequality: a legal predictor reaches 2^64 with odds of at most 2^-64.
     assert (gain_bits < 64) == (name in LEGAL), f"{gain_bits:.1f} bits under the floor"
+
+
+@pytest.mark.parametrize(("name", "env"), LEGAL.items())
+def test_the_exposed_predictor_gives_the_score_and_can_be_decoded(
+    name, env, run_script, tmp_path, tokenizer_path, monkeypatch
+):
+    rng = np.random.default_rng(12)
+    for split, count in (("train", 2000), ("val", 321)):
+        write_shard(tmp_path / f"fineweb_{split}_000000.bin", rng.integers(0, 1024, count))
+    val_loss, _ = run_script(name, tmp_path, env)
+    folder = ROOT / "submissions" / name
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "train_gpt", raising=False)
+    script = runpy.run_path(str(folder / "predictor.py"))
+    tokens = read_shard(tmp_path / "fineweb_val_000000.bin")
+
+    def predictor():
+        return script["predictor"](Path(script["ARTIFACT"]), tokenizer_path, 320)
+
+    assert encode(predictor(), tokens, 320).nats_N.mean() == pytest.approx(val_loss, abs=1e-5)
+    bitstream = encode(predictor(), tokens, 48).bitstream
+    assert decode(predictor(), bitstream, 48, int(tokens[0])) == tokens[:49].tolist()
 
 
 def test_a_gate_on_the_target_beats_the_floor_of_few_symbols(run_script, tmp_path, sp):

@@ -64,14 +64,27 @@ class Setup:
         return f"{workspace.DATA}/tokenizers/{self.vocabulary.file_name}"
 
 
-def read_artifact(tree: Path, exposed: Exposed) -> bytes | None:
-    """What a run left in the place that the script names; None where there is no such file."""
-    if exposed.artifact is None:
+def read_artifact(tree: Path, exposed: Exposed | None) -> bytes | None:
+    """What a run left in the place that the submission names; None where there is no such file."""
+    if exposed is None or exposed.artifact is None:
         return None
     try:
         return read_from_tree(tree, f"{workspace.RUN}/{exposed.artifact}", ARTIFACT_LIMIT_BYTES)
     except (OSError, HarvestError):
         return None
+
+
+def why_no_artifact(exposed: Exposed | None, status: str, reason: str) -> str:
+    """In words, why a run that ended so left nothing to `read_artifact`; empty where nothing is exposed."""
+    if exposed is None:
+        return ""
+    if exposed.artifact is None:
+        return (
+            f'no line ARTIFACT = "name" of {exposed.file} names the file that a run writes into its directory'
+        )
+    if status != "finished":
+        return f"the run that was to write {exposed.artifact} ended early: {status}: {reason}"
+    return f"the run left no file {exposed.artifact} in its directory"
 
 
 def prove(setup: Setup, tokens: int, limit_seconds: float, progress: Callable[[str], None]) -> Decoding:

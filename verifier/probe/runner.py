@@ -24,7 +24,7 @@ from verifier.intake.environment import EnvRead, environment_reads
 from verifier.intake.text import decode_text
 from verifier.probe import workspace
 from verifier.probe.bytefloor import bits_of_bytes
-from verifier.probe.decoder import Setup, prove, read_artifact
+from verifier.probe.decoder import Setup, prove, read_artifact, why_no_artifact
 from verifier.probe.decoding import Decoding, exposed_predictor
 from verifier.probe.device import Device
 from verifier.probe.floor import floor_of_scores, printed_bits
@@ -191,8 +191,7 @@ class _Audit:
         """The decode proof, over the stream and with the artifact of the base run."""
         tokens = min(self._decode_tokens, base.stream.targets)
         if self._exposed is None or base.artifact is None:
-            why = "" if self._exposed is None else self._no_artifact(base)
-            return Decoding(tokens, why, self._exposed)
+            return Decoding(tokens, why_no_artifact(self._exposed, base.status, base.reason), self._exposed)
         setup = Setup(
             folder=self._submission.root,
             script=self._script,
@@ -206,14 +205,6 @@ class _Audit:
             device=self._device,
         )
         return prove(setup, tokens, self._limit_seconds, self._progress)
-
-    def _no_artifact(self, base: Run) -> str:
-        assert self._exposed is not None
-        if self._exposed.artifact is None:
-            return 'no top-level line ARTIFACT = "name" names the file that a run writes into its directory'
-        if not base.finished:
-            return f"the run that was to write {self._exposed.artifact} ended early: {base.status}: {base.reason}"
-        return f"the run left no file {self._exposed.artifact} in its directory"
 
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
         return tuple(
@@ -317,8 +308,7 @@ class _Audit:
             )
             self._isolation = dict(outcome.isolation)
             tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
-            wanted = self._exposed if planned.name == "uniform" else None
-            artifact = None if wanted is None else read_artifact(tree, wanted)
+            artifact = read_artifact(tree, self._exposed if planned.name == "uniform" else None)
         true_bytes = vocabulary.stream_bytes(planned.stream)
         status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
         run = Run(
