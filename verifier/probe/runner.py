@@ -84,9 +84,9 @@ def run_probes(
     decode_tokens: int = 0,
     progress: Progress = lambda _: None,
 ) -> ProbeRecord:
-    """Run the submission's script over the audit's streams. Never raises for what the script does.
+    """Run the script over the audit's streams, then decode `decode_tokens` tokens (the time limit once more).
 
-    A decode proof of the first `decode_tokens` tokens has the time limit once more.
+    Never raises for what the script does.
     """
     master = secrets.randbits(63) if seed is None else seed
     why = device.missing()
@@ -189,13 +189,13 @@ class _Audit:
 
     def _decoding(self, base: Run, scale: Scale) -> Decoding:
         """The decode proof, over the stream and with the artifact of the base run."""
-        tokens = min(self._decode_tokens, base.stream.targets)
-        if self._exposed is None or base.artifact is None:
-            return Decoding(tokens, why_no_artifact(self._exposed, base.status, base.reason), self._exposed)
+        tokens, exposed = min(self._decode_tokens, base.stream.targets), self._exposed
+        if exposed is None or base.artifact is None:
+            return Decoding(tokens, why_no_artifact(exposed, base.status, base.reason), exposed)
         setup = Setup(
             folder=self._submission.root,
             script=self._script,
-            exposed=self._exposed,
+            exposed=exposed,
             artifact=base.artifact,
             vocabulary=Vocabulary.of_size(scale.vocab_size),
             stream=base.stream,
@@ -217,9 +217,8 @@ class _Audit:
 
     def _second_flip(self, run: Run, base: Stream) -> Stream | None:
         """A flip of what was learned from before its score, where the planned flips miss it."""
-        head = ProbeRecord(self._seed, "", (run,), headline=self._submission.head_metric_label).headline_pass(
-            run
-        )
+        record = ProbeRecord(self._seed, "", (run,), headline=self._submission.head_metric_label)
+        head = record.headline_pass(run)
         if head is None or not head.reconciled:
             return None
         planned = [range(at, at + FLIP_TOKENS) for at in self._flip_starts(base)]
