@@ -18,38 +18,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgolf.artifact import load_artifact
-from pgolf.dataset import byte_counter, require_dataset
+from benchmarks.stream import add_arguments, opened
 from pgolf.evaluate import Evaluation, evaluate
 from pgolf.evaluate.methods import METHODS, MethodConfig
 from pgolf.evaluate.stateful import StatefulConfig
 from pgolf.model import GPT
 from pgolf.runtime import pick_device, place, synchronize
-from pgolf.shards import read_stream
-from pgolf.tokenizer import load_tokenizer
 
 BINS = 8
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("artifact", type=Path)
+    add_arguments(parser)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--max-tokens", type=int)
     parser.add_argument("--seq-len", type=int)
     parser.add_argument("--overlap", type=int, default=1024)
     parser.add_argument("--segments", type=int, default=64)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
-    loaded = load_artifact(arguments.artifact)
-    dataset = require_dataset(arguments.data, arguments.tokenizer)
-    sp = load_tokenizer(dataset.tokenizer_path)
-    tokens = read_stream(dataset.val_pattern, vocab_size=loaded.config.vocab_size)
-    table = byte_counter(dataset, sp, tokens, loaded.config.vocab_size)
-    tokens = tokens[: arguments.max_tokens and arguments.max_tokens + 1]
+    loaded, tokens, table, _ = opened(arguments)
     device = pick_device()
     int6 = place(loaded.build_model(), device).eval()
     fp32 = GPT(loaded.config)

@@ -18,13 +18,10 @@ from typing import Any
 
 import torch
 
-from pgolf.artifact import load_artifact
-from pgolf.dataset import byte_counter, require_dataset
+from benchmarks.stream import add_arguments, opened
 from pgolf.evaluate import Evaluation, evaluate
 from pgolf.evaluate.methods import METHODS, MethodConfig
 from pgolf.runtime import pick_device, place
-from pgolf.shards import read_stream
-from pgolf.tokenizer import load_tokenizer
 
 SCRIPT = Path(__file__).parents[1] / "submissions" / "persample_slot_ngram22_ttt" / "train_gpt.py"
 ILLEGAL = (
@@ -59,21 +56,12 @@ def seed_system(parts: tuple[str, ...], model: Any, run: Any) -> Evaluation:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("artifact", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--max-tokens", type=int)
+    add_arguments(parser)
     parser.add_argument("--stride", type=int, default=64)
     parser.add_argument("--batch-windows", type=int, default=32)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
-    loaded = load_artifact(arguments.artifact)
-    dataset = require_dataset(arguments.data, arguments.tokenizer)
-    sp = load_tokenizer(dataset.tokenizer_path)
-    tokens = read_stream(dataset.val_pattern, vocab_size=loaded.config.vocab_size)
-    table = byte_counter(dataset, sp, tokens, loaded.config.vocab_size)
-    tokens = tokens[: arguments.max_tokens and arguments.max_tokens + 1]
+    loaded, tokens, table, bos_id = opened(arguments)
     device = pick_device()
     windows = {"eval_seq_len": loaded.train_seq_len, "eval_stride": arguments.stride}
     run = SimpleNamespace(
@@ -82,7 +70,7 @@ def main() -> None:
         log=print,
         settings=SimpleNamespace(**windows, eval_batch_windows=arguments.batch_windows),
     )
-    config = MethodConfig(seq_len=loaded.train_seq_len, stride=arguments.stride, bos_id=sp.bos_id())
+    config = MethodConfig(seq_len=loaded.train_seq_len, stride=arguments.stride, bos_id=bos_id)
     rows: list[dict[str, Any]] = []
 
     def note(name: str, legal: bool, evaluation: Evaluation) -> None:

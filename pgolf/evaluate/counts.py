@@ -56,6 +56,24 @@ def hash_context(context: list[int], buckets: int) -> int:
     return ((value >> HASH_SHIFT) & HASH_MASK) % buckets
 
 
+class Recent:
+    """The end of a stream that grows: the bucket of its last tokens, for each order that it is long enough for."""
+
+    def __init__(self, orders: range, buckets: int) -> None:
+        self.orders = orders
+        self.buckets = buckets
+        self._tokens: list[int] = []
+
+    def append(self, token: int) -> None:
+        self._tokens.append(token)
+        del self._tokens[: 1 - self.orders.stop]
+
+    def contexts(self) -> list[tuple[int, int]]:
+        """(order, bucket) of the contexts that the next token will follow, shortest first."""
+        fitting = [order for order in self.orders if order <= len(self._tokens) + 1]
+        return [(order, hash_context(self._tokens[1 - order :], self.buckets)) for order in fitting]
+
+
 def _wrap(value: int) -> int:
     """As int64 arithmetic has it."""
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)

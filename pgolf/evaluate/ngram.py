@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgolf.evaluate.counts import ContextHash, counts_before, hash_context
+from pgolf.evaluate.counts import ContextHash, Recent, counts_before
 from pgolf.evaluate.mixer import Facts, Mixer
 
 
@@ -75,15 +75,15 @@ class NgramMixer(Mixer):
         self.reset()
 
     def reset(self) -> None:
-        self._tokens: list[int] = []
-        self._tables: dict[int, dict[int, dict[int, int]]] = {order: {} for order in self._orders()}
+        self._recent = Recent(range(self.config.min_order, self.config.max_order + 1), self.config.buckets)
+        self._table: dict[tuple[int, int], dict[int, int]] = {}
 
     def mix(self, log_probs_V: Tensor) -> Tensor:
         model_V = log_probs_V.exp()
         ngram_V = model_V
-        for order in self._orders():
-            counts = self._tables[order].get(self._bucket(order), {})
-            if counts:
+        for context in self._recent.contexts():
+            counts = self._table.get(context)
+            if counts is not None:
                 prior = self.config.escape * len(counts)
                 ngram_V = ngram_V * prior
                 ngram_V[list(counts)] += torch.tensor(
@@ -94,11 +94,10 @@ class NgramMixer(Mixer):
         return ((1 - alpha) * model_V + alpha * ngram_V).log()
 
     def update(self, token: int) -> None:
-        for order in self._orders():
-            if (bucket := self._bucket(order)) >= 0:
-                counts = self._tables[order].setdefault(bucket, {})
-                counts[token] = counts.get(token, 0) + 1
-        self._tokens.append(token)
+        for context in self._recent.contexts():
+            counts = self._table.setdefault(context, {})
+            counts[token] = counts.get(token, 0) + 1
+        self._recent.append(token)
 
     def mixed_nats(self, tokens_N: Tensor, facts: Facts) -> Tensor:
         model_N = (-facts.nats_N).exp()
@@ -115,13 +114,3 @@ class NgramMixer(Mixer):
             ngram_N[length - 1 :] = longer_E.where(found.total_E > 0, shorter_E)
         alpha_N = self.config.alpha(facts.entropy_N)
         return -((1 - alpha_N) * model_N + alpha_N * ngram_N).log()
-
-    def _orders(self) -> range:
-        return range(self.config.min_order, self.config.max_order + 1)
-
-    def _bucket(self, order: int) -> int:
-        """The bucket of the last `order - 1` tokens; -1 while there are fewer."""
-        length = order - 1
-        if len(self._tokens) < length:
-            return -1
-        return hash_context(self._tokens[-length:], self.config.buckets)

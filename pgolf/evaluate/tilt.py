@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgolf.evaluate.counts import ContextHash, best_before, hash_context
+from pgolf.evaluate.counts import ContextHash, Recent, best_before
 from pgolf.evaluate.mixer import Mixer
 
 
@@ -74,8 +74,8 @@ class TiltMixer(Mixer):
         self.reset()
 
     def reset(self) -> None:
-        self._tokens: list[int] = []
-        self._tables: dict[int, dict[int, Successors]] = {order: {} for order in self._orders()}
+        self._recent = Recent(range(self.config.min_order, self.config.max_order + 1), self.config.buckets)
+        self._table: dict[tuple[int, int], Successors] = {}
 
     def mix(self, log_probs_V: Tensor) -> Tensor:
         hint = self.hint()
@@ -87,20 +87,17 @@ class TiltMixer(Mixer):
         return tilted_V
 
     def update(self, token: int) -> None:
-        for order in self._orders():
-            bucket = self._bucket(order)
-            if bucket < 0:
-                continue
-            seen = self._tables[order].setdefault(bucket, Successors({}))
+        for context in self._recent.contexts():
+            seen = self._table.setdefault(context, Successors({}))
             seen.counts[token] = seen.counts.get(token, 0) + 1
             if seen.best < 0 or seen.counts[token] > seen.counts[seen.best]:
                 seen.best = token
-        self._tokens.append(token)
+        self._recent.append(token)
 
     def hint(self) -> int:
         """The candidate for the next token, -1 for none."""
-        for order in reversed(self._orders()):
-            seen = self._tables[order].get(self._bucket(order))
+        for context in reversed(self._recent.contexts()):
+            seen = self._table.get(context)
             if seen is None:
                 continue
             count = seen.counts[seen.best]
@@ -127,13 +124,3 @@ class TiltMixer(Mixer):
         """A tilt adds beta to the hint's logit; the softmax then divides by the Z above."""
         boost_P1 = (self.config.beta * (hint_P >= 0)).to(logits_PV.dtype)[:, None]
         return logits_PV.scatter_add(1, hint_P.clamp_min(0)[:, None], boost_P1)
-
-    def _orders(self) -> range:
-        return range(self.config.min_order, self.config.max_order + 1)
-
-    def _bucket(self, order: int) -> int:
-        """The bucket of the last `order - 1` tokens; -1 while there are fewer."""
-        length = order - 1
-        if len(self._tokens) < length:
-            return -1
-        return hash_context(self._tokens[-length:], self.config.buckets)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from verifier.checks import check
-from verifier.checks.probe_base import no_base, site_where
+from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Outcome, not_applicable, unruled, unverified
+from verifier.finding import Grade, Outcome, not_applicable, unruled
 from verifier.probe.dirty import flip_results
 from verifier.probe.tapefile import Step
 
@@ -34,15 +34,10 @@ def context_fit(evidence: Evidence) -> Outcome:
 
     Source: #1336.
     """
-    record = evidence.probes
-    if record is None or record.base is None:
-        return no_base(record)
-    base = record.base
-    head = record.headline_pass(base)
-    if head is None or not head.reconciled:
-        return unverified(
-            "the scores behind the reported number could not be captured, so what was fitted between them is unknown"
-        )
+    found = captured_head(evidence, "what was fitted between them is unknown")
+    if isinstance(found, Outcome):
+        return found
+    record, base, head = found
     last = max(score.number for score in head.scores)
     fits = [
         step

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from verifier.checks import check
-from verifier.checks.probe_base import no_base, site_where, stage_where
+from verifier.checks.probe_base import captured_head, site_where, stage_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
 from verifier.probe.dirty import FlipResult, first_dirty_pass, flip_results, noise_nats
@@ -39,16 +39,10 @@ def causality_flip(evidence: Evidence) -> Outcome:
 
     Source: #1240 (flip test), corrected: causal direction only, x and y together, a null run first.
     """
-    record = evidence.probes
-    if record is None or record.base is None:
-        return no_base(record)
-    base = record.base
-    head = record.headline_pass(base)
-    if head is None or not head.reconciled:
-        label = head.label if head else "none"
-        return unverified(
-            f"the scores behind the reported number ({label}) could not be captured, so none can be compared"
-        )
+    found = captured_head(evidence, "none can be compared")
+    if isinstance(found, Outcome):
+        return found
+    record, base, head = found
     results = flip_results(record, base, head)
     if not results:
         ends = ", ".join(f"{run.name}: {run.status}" for run in record.flips)

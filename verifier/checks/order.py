@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from verifier.checks import check
-from verifier.checks.probe_base import no_base, site_where
+from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Json, Outcome, failed, passed, unverified, warned
+from verifier.finding import Grade, Json, Outcome, failed, passed, warned
 from verifier.probe.dirty import FlipResult, flip_results, noise_nats
 from verifier.probe.influence import STAGES, Learning, learned_before_scored
 from verifier.probe.passes import Pass
@@ -43,15 +43,10 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
 
     Source: README FAQ of the contest ("already evaluated"); #402, #568, #1972.
     """
-    record = evidence.probes
-    if record is None or record.base is None:
-        return no_base(record)
-    base = record.base
-    head = record.headline_pass(base)
-    if head is None or not head.reconciled:
-        return unverified(
-            "the scores behind the reported number could not be captured, so their order is unknown"
-        )
+    found = captured_head(evidence, "their order is unknown")
+    if isinstance(found, Outcome):
+        return found
+    record, base, head = found
     trained = _trained_on_validation(evidence, record)
     learnings = learned_before_scored(base.tape, head, base.stream.ids.size)
     steps = base.tape.of(Step)

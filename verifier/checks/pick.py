@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from verifier.checks import check
-from verifier.checks.probe_base import no_base, site_where
+from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
-from verifier.finding import Grade, Json, Outcome, failed, passed, unverified
+from verifier.finding import Grade, Json, Outcome, failed, passed
 from verifier.probe.tapefile import Pick
 
 
@@ -37,15 +37,10 @@ def pick(evidence: Evidence) -> Outcome:
 
     Source: #573, #614, #685 and #659 (closed for it); #1017 C4.
     """
-    record = evidence.probes
-    if record is None or record.base is None:
-        return no_base(record)
-    base = record.base
-    head = record.headline_pass(base)
-    if head is None or not head.reconciled:
-        return unverified(
-            "the scores behind the reported number could not be captured, so their origin is unknown"
-        )
+    found = captured_head(evidence, "their origin is unknown")
+    if isinstance(found, Outcome):
+        return found
+    _, base, head = found
     better = sum(score.picked for score in head.scores)
     notes = [note for note in base.tape.of(Pick) if note.number <= head.last_event]
     if not better or not notes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from verifier.evidence import Evidence
 from verifier.finding import Outcome, Where, unverified
 from verifier.probe.passes import Pass
@@ -22,6 +24,28 @@ def no_base(record: ProbeRecord | None) -> Outcome:
         try_next="the report lists the environment and substitutions of the run; see `pgolf-verify doctor`",
         attempts=list(record.attempts),
     )
+
+
+class Head(NamedTuple):
+    """The run that all others are compared with, and its pass behind the claim, score by score."""
+
+    record: ProbeRecord
+    base: Run
+    reported: Pass
+
+
+def captured_head(evidence: Evidence, unknown: str) -> Head | Outcome:
+    """The reported pass with its scores, or UNVERIFIED with the reason; `unknown` says what cannot be told then."""
+    record = evidence.probes
+    if record is None or record.base is None:
+        return no_base(record)
+    reported = record.headline_pass(record.base)
+    if reported is None or not reported.reconciled:
+        label = "none" if reported is None else reported.label
+        return unverified(
+            f"the scores behind the reported number ({label}) could not be captured, so {unknown}"
+        )
+    return Head(record, record.base, reported)
 
 
 def stage_where(evidence: Evidence, run: Run, reported: Pass | None) -> tuple[Where, ...]:
