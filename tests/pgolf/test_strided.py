@@ -138,9 +138,9 @@ def test_reading_ahead_changes_nothing(pattern, make):
 
 def test_an_error_in_reading_ahead_is_raised_where_its_batch_is_due(tmp_path):
     write_shard(tmp_path / "t_0.bin", [*range(17), 99])
+    (tmp_path / "t_1.bin").write_bytes(b"cut short")
     ahead = Prefetch(TokenLoader(str(tmp_path / "t_*.bin")))
     assert ahead.next_batch(8, SEQ).inputs_BT[0, 0] == 0
-    (tmp_path / "t_0.bin").write_bytes(b"cut short")
     assert ahead.next_batch(8, SEQ).inputs_BT[0, 0] == 9
     with pytest.raises(ShardError, match="the header alone"):
         ahead.next_batch(8, SEQ)
