@@ -29,7 +29,7 @@ CONDITIONINGS = ("joint", "stopped", "none")
 
 @dataclass(frozen=True)
 class JEPAConfig:
-    """The shape of a byte-level JEPA; the defaults train on a CPU in under a minute."""
+    """The shape of a byte-level JEPA; the defaults train on a CPU in about 70 seconds."""
 
     patch_bytes: int = 4
     max_patches: int = 64
