@@ -30,7 +30,6 @@ class Row:
     verdict: str
     findings: tuple[str, ...]
     """Checks that failed or are unruled, and for a review those that are unverified."""
-    measured_bpb: float | None
     seconds: float
 
     @property
@@ -65,14 +64,12 @@ def audit(folder: Path) -> Row:
         for each in report["findings"]
         if each["state"] == state
     }
-    measured = report["bpb"].get("measured") or {}
     readme = (folder / "README.md").read_text(encoding="utf-8")
     return Row(
         folder.name,
         "**Legal.**" in readme,
         report["verdict"],
         tuple(findings),
-        measured.get("val_bpb"),
         report["seconds"],
     )
 

@@ -148,7 +148,7 @@ def train(
         TrainingDiverged: a logged loss is not finite.
         ValueError: a step's sequences cannot be shared by so many ranks.
     """
-    log = log if ranks.is_main else _say_nothing
+    log = log if ranks.is_main else say_nothing
     broadcast_parameters(model, ranks)
     loss = loss_fn(model, compiled=compiled)
     optimizers = OptimizerSet(model, config.optimizer, ranks)
@@ -263,5 +263,5 @@ def _average(model: GPT, config: TrainConfig) -> WeightAverage | None:
     return None
 
 
-def _say_nothing(line: str) -> None:
+def say_nothing(line: str) -> None:
     """The log of the ranks that are not rank 0."""

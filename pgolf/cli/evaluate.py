@@ -96,7 +96,7 @@ def evaluate(
                 f"({score.tokens / result.seconds:,.0f} tokens/s)"
             )
     if json:
-        console.as_json(rows[0] if method is None or len(names) == 1 else rows)
+        console.as_json(rows[0] if len(names) == 1 else rows)
 
 
 @console.one_line_errors

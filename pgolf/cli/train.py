@@ -37,7 +37,7 @@ from pgolf.shards import read_stream
 from pgolf.size import count_code
 from pgolf.strided import StridedLoader
 from pgolf.tokenizer import load_tokenizer
-from pgolf.train import Log, TrainConfig
+from pgolf.train import Log, TrainConfig, say_nothing
 from pgolf.train import train as run_training
 
 
@@ -126,7 +126,7 @@ def _train(
             return evaluate_plain(scored, val_tokens, table, seq_len=config.train_seq_len, progress=progress)
 
     with contextlib.ExitStack() as stack:
-        log: Log = _say_nothing
+        log: Log = say_nothing
         if ranks.is_main:
             log = stack.enter_context(RunLog(out / "train.log", echo=console.say))
         log(f"model_params:{model.num_parameters()} device:{where} preset:{preset} seed:{seed}")
@@ -162,7 +162,3 @@ def _train(
         log_final(score(read_back(out / ARTIFACT, where)), log, scheme)
     console.say(f"wrote {out / ARTIFACT} and {out / 'train.log'}: {report}")
     report.check()
-
-
-def _say_nothing(line: str) -> None:
-    """The log of a rank that is not the main one."""

@@ -20,8 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pgolf.evaluate.method import Method, Where, hidden_fn
-from pgolf.evaluate.windows import Lane, Window, make_lane, plan_windows
+from pgolf.evaluate.method import Where
+from pgolf.evaluate.sliding import Sliding
+from pgolf.evaluate.windows import Window
 from pgolf.model import GPT
 
 
@@ -58,25 +59,14 @@ class SLOTConfig:
         return self.lr_min + (self.lr - self.lr_min) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class ContextSLOT(Method):
+class ContextSLOT(Sliding):
     """Sliding windows, each with a delta of its own."""
 
     def __init__(
         self, model: GPT, seq_len: int, stride: int, config: SLOTConfig, *, compiled: bool | None = None
     ) -> None:
-        self.name = "slot"
-        self.model = model
-        self.seq_len = seq_len
-        self.stride = stride
+        super().__init__(model, seq_len, stride, compiled=compiled, name="slot")
         self.config = config
-        self.hidden = hidden_fn(model, compiled=compiled)
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    def plan(self, predictions: int, starts: Sequence[int]) -> list[Lane]:
-        return [make_lane([plan_windows(predictions, self.seq_len, self.stride)])]
 
     def logits(self, inputs_BT: Tensor, windows: Sequence[Window], where: Where) -> Tensor:
         hidden_BTD = self.hidden(inputs_BT)

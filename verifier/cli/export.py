@@ -10,10 +10,10 @@ import typer
 
 from verifier.batch.book import INDEX, read_index
 from verifier.cli.app import Debug, app
-from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
+from verifier.cli.errors import told_plainly
+from verifier.cli.output import deliver
 from verifier.report.csv import render_csv
 from verifier.report.junit import render_junit
-from verifier.report.store import write_whole
 
 
 class Form(StrEnum):
@@ -40,11 +40,4 @@ def export(
         lines = read_index(index / INDEX if index.is_dir() else index)
         # A submission that ran again has a later line, which is the one that counts.
         text = RENDERERS[form](tuple({line.key: line for line in lines}.values()))
-        if out is None:
-            with unless_nobody_reads():
-                print(text, end="")
-            return
-        try:
-            write_whole(out, text)
-        except OSError as error:
-            raise Stop(f"--out {out} cannot be written", found=str(error.strerror)) from None
+        deliver(text, out)

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from verifier.cli.app import Debug, app
-from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
+from verifier.cli.errors import Stop, told_plainly
+from verifier.cli.output import deliver
 from verifier.cli.source import read_saved
 from verifier.report.html import render_html
 from verifier.report.markdown import render_markdown
 from verifier.report.sarif import render_sarif
-from verifier.report.store import check_pages, write_whole
+from verifier.report.store import check_pages
 
 
 @app.command()
@@ -47,11 +48,4 @@ def render(
             text = render_sarif(report, check_pages())
         else:
             text = render_markdown(report)
-        if out is None:
-            with unless_nobody_reads():
-                print(text, end="")
-            return
-        try:
-            write_whole(out, text)
-        except OSError as error:
-            raise Stop(f"--out {out} cannot be written", found=str(error.strerror)) from None
+        deliver(text, out)

@@ -215,9 +215,13 @@ class _Audit:
     def _flip_starts(base: Stream) -> list[int]:
         return [int(base.targets * fraction) for fraction in FLIP_AT]
 
+    def _so_far(self, *runs: Run) -> ProbeRecord:
+        """The record of an audit that goes on, to find the claim's pass in."""
+        return ProbeRecord(self._seed, "", runs, headline=self._submission.head_metric_label)
+
     def _second_flip(self, run: Run, base: Stream) -> Stream | None:
         """A flip of what was learned from before its score, where the planned flips miss it."""
-        record = ProbeRecord(self._seed, "", (run,), headline=self._submission.head_metric_label)
+        record = self._so_far(run)
         head = record.headline_pass(run)
         if head is None or not head.reconciled:
             return None
@@ -226,12 +230,12 @@ class _Audit:
         return None if block is None else base.flip(block, (self._seed, 2))
 
     def _replays(self, counted: Run) -> Replays:
-        record = ProbeRecord(self._seed, "", (), headline=self._submission.head_metric_label)
+        record = self._so_far()
         return plan_replays(counted.tape, record.headline_pass(counted))
 
     def _mixes(self, runs: Sequence[Run]) -> bool:
         """Whether the number that small tables gave is legal so far, and made of more than a cross entropy."""
-        record = ProbeRecord(self._seed, "", tuple(runs), headline=self._submission.head_metric_label)
+        record = self._so_far(*runs)
         run = record.run(SMALL_TABLES)
         head = None if run is None else record.same_headline(run)
         if run is None or head is None or not head.reconciled:

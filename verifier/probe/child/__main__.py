@@ -19,17 +19,12 @@ import torch
 
 from verifier.probe.child import (
     clock,
-    data,
     devices,
-    distributed,
-    foreign,
     gpu,
-    lively,
-    precision,
     program,
     shadow,
+    standins,
 )
-from verifier.probe.child.hub import Hub
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.tape import LineTee, Tape
 from verifier.probe.child.uses import USES
@@ -53,19 +48,10 @@ def main(work: Path) -> int:
     on_gpu = job["device"] == "cuda"
     index = PositionIndex(read_stream([work / path for path in job["val"]]))
     mode = shadow.Shadow(tape, index, gpu.keep if on_gpu else devices.redirect)
-    if on_gpu:
-        gpu.install()
-    else:
-        devices.install()
-        precision.install()
-    distributed.install()
-    lively.install()
-    provider = data.Provider(work / job["data"])
-    data.install(provider)
-    hub = Hub(provider, work / job["data"]).module
-    foreign.install_missing(hub) if on_gpu else foreign.install(hub)
+    folder = work / job["data"]
+    standins.install(folder, on_gpu=on_gpu)
     watch = Watching(tape, mode, job["vocab_size"], job["replays"]).watch if job["watch"] else None
-    program.install(tape, str(work / job["data"]), work / job["wrapped"], job["sizes"], watch, job["cut"])
+    program.install(tape, str(folder), work / job["wrapped"], job["sizes"], watch, job["cut"])
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)
     virtual = clock.install()

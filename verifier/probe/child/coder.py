@@ -22,8 +22,7 @@ import torch
 from pgolf.coder import NotNormalized, decoded, encode
 from pgolf.evaluate.predictor import Predictor
 from pgolf.shards import read_shard
-from verifier.probe.child import data, devices, distributed, foreign, gpu, lively, precision, program
-from verifier.probe.child.hub import Hub
+from verifier.probe.child import program, standins
 from verifier.probe.child.tape import MuteTape
 
 
@@ -36,7 +35,9 @@ def main(work: Path) -> int:
     try:
         # Read before any code of the submission runs.
         tokens = None if job["stream"] is None else read_shard(work / job["stream"])
-        _install(work, job)
+        folder = work / job["data"]
+        standins.install(folder, on_gpu=job["device"] == "cuda")
+        program.install(MuteTape(), str(folder), work / job["wrapped"], job["sizes"], None)
         predictor = _predictor(work, job)
         if tokens is not None:
             _encode(predictor, tokens, job["tokens"], out)
@@ -49,22 +50,6 @@ def main(work: Path) -> int:
         ended = {"status": "raised", "error": f"{type(error).__name__}: {error}"[:2000]}
     (out / "coder-end.json").write_text(json.dumps(ended))
     return 0
-
-
-def _install(work: Path, job: dict[str, Any]) -> None:
-    on_gpu = job["device"] == "cuda"
-    if on_gpu:
-        gpu.install()
-    else:
-        devices.install()
-        precision.install()
-    distributed.install()
-    lively.install()
-    provider = data.Provider(work / job["data"])
-    data.install(provider)
-    hub = Hub(provider, work / job["data"]).module
-    foreign.install_missing(hub) if on_gpu else foreign.install(hub)
-    program.install(MuteTape(), str(work / job["data"]), work / job["wrapped"], job["sizes"], None)
 
 
 def _predictor(work: Path, job: dict[str, Any]) -> Predictor:
