@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from verifier.cli.app import Debug, app
+from verifier.cli.app import Debug, app, examples
 from verifier.cli.errors import Stop, told_plainly
 from verifier.cli.output import deliver
 from verifier.cli.source import read_saved
@@ -17,7 +17,9 @@ from verifier.report.sarif import render_sarif
 from verifier.report.store import check_pages
 
 
-@app.command()
+@app.command(
+    epilog=examples("render out/report.json --html --out report.html", "render out/report.json --markdown")
+)
 def render(
     report_file: Annotated[Path, typer.Argument(metavar="REPORT.json")],
     as_html: Annotated[bool, typer.Option("--html", help="One self-contained page.")] = False,
@@ -28,7 +30,7 @@ def render(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a saved report in another form. `pgolf-verify render out/report.json --html --out report.html`"""
+    """Write a saved report in another form."""
     with told_plainly(debug):
         wanted = [
             name
