@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,12 +56,21 @@ class FolderOrCommand(TyperGroup):
             found += [each for each in audit.shell_complete(ctx, incomplete) if each.value not in known]
         return found
 
-    def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """As typer's, but that a mistake in the call is told like every other error."""
+        call = partial(super().main, args, prog_name, complete_var, False, windows_expand_args, **extra)
         if not standalone_mode:
-            return super().main(args, standalone_mode=False, **extra)
+            return call()
         try:
-            sys.exit(super().main(args, standalone_mode=False, **extra) or 0)
+            sys.exit(call() or 0)
         except typer.TyperException as error:
             sys.exit(fail_misused(error))
 
