@@ -13,7 +13,7 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -42,6 +42,7 @@ from verifier.report.model import (
     Substitution,
 )
 from verifier.report.snippet import cut_snippets
+from verifier.stage import Progress, Stage, unheard
 from verifier.submission import Origin, Submission
 from verifier.verdict import decide
 
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from verifier.intake.checkout import Checkout
     from verifier.probe.passes import Pass
     from verifier.probe.record import ProbeRecord
-
-Progress = Callable[[str], None]
-"""Told the stage that begins, in words."""
 
 SEED_BITS = 63
 """A fresh seed fits a signed 64-bit integer; no submission can guess which of its streams it will get."""
@@ -99,7 +97,7 @@ def audit(
     device: Device = Device.CPU,
     time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS,
     decode_tokens: int = 0,
-    progress: Progress = lambda stage: None,
+    progress: Progress = unheard,
     checkout: Checkout | None = None,
 ) -> Report:
     """Audit a submission folder. Raises `verifier.intake.IntakeError` when there is no folder to read.
@@ -108,7 +106,7 @@ def audit(
     `checkout` says how the folder came out of a git repository: its problems are the submission's too.
     """
     started = time.monotonic()
-    progress("reading the folder")
+    progress(Stage("reading the folder"))
     submission = read_folder(folder)
     if checkout is not None:
         submission = replace(submission, problems=(*submission.problems, *checkout.problems))
@@ -117,7 +115,7 @@ def audit(
         stream_seed = secrets.randbits(SEED_BITS) if seed is None else seed
         left_seconds = time_limit_seconds - (time.monotonic() - started)
         probed = _run_probes(submission, stream_seed, left_seconds, device, decode_tokens, progress)
-    progress("checking")
+    progress(Stage("checking"))
     checks = [
         each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS
     ]
@@ -304,7 +302,7 @@ def _run_probes(
     fatal = [problem.message for problem in submission.problems if problem.fatal]
     if submission.script is None or fatal:
         return _Probed(not_run=fatal[0] if fatal else "the folder has no training script")
-    progress("running the probes")
+    progress(Stage("running the probes"))
     try:
         return _Probed(probe(submission, seed, time_limit_seconds, device, decode_tokens, progress))
     except Exception as error:

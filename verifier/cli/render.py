@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verifier.cli.app import Debug, app
+from verifier.cli.app import Debug, app, examples
 from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
 from verifier.cli.output import deliver
 from verifier.cli.source import read_saved
@@ -21,7 +21,13 @@ from verifier.report.store import check_pages
 from verifier.report.terminal import render_terminal
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "render out/report.json",
+        "render out/report.json --html --out report.html",
+        "render out/report.json --markdown",
+    )
+)
 def render(
     report_file: Annotated[Path, typer.Argument(metavar="REPORT.json")],
     as_html: Annotated[bool, typer.Option("--html", help="One self-contained page.")] = False,
@@ -32,7 +38,7 @@ def render(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show a saved report, or write it in another form. `pgolf-verify render out/report.json --html --out report.html`"""
+    """Show a saved report, or write it in another form."""
     with told_plainly(debug):
         wanted = [
             name

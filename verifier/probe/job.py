@@ -73,6 +73,8 @@ class Ended(StrEnum):
     PROCESS_LIMIT = "process-limit"
     DISK_LIMIT = "disk-limit"
     OUTPUT_LIMIT = "output-limit"
+    STOPPED = "stopped"
+    """The audit itself broke off."""
     START_FAILED = "start-failed"
     SUPERVISOR_LOST = "supervisor-lost"
     """The process that watches over the run was killed from inside; only possible without namespaces."""

@@ -15,8 +15,8 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from verifier.probe.job import Ended, Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
+from verifier.probe.runs import Runs
 from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import (
     LADDER,
@@ -49,9 +50,8 @@ from verifier.probe.switches import implied_switches, logged_values
 from verifier.probe.tapefile import Tape, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
+from verifier.stage import Progress, unheard
 from verifier.submission import Script, Submission
-
-Progress = Callable[[str], None]
 
 FLIP_AT = (0.53, 0.23)
 """Where the redrawn blocks start, as fractions of the stream: off window, chunk and batch boundaries."""
@@ -82,7 +82,7 @@ def run_probes(
     time_limit_seconds: float = 170.0,
     device: Device = Device.CPU,
     decode_tokens: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = unheard,
 ) -> ProbeRecord:
     """Run the script over the audit's streams, then decode `decode_tokens` tokens (the time limit once more).
 
@@ -121,7 +121,7 @@ class _Audit:
         self._deadline = time.monotonic() + limit_seconds
         self._decode_tokens = decode_tokens
         self._exposed = exposed_predictor(submission.root, script) if decode_tokens else None
-        self._progress = progress
+        self._runs = Runs(progress)
         self._sources = _sources(submission, script)
         self._reads = _environment_reads(self._sources)
         logged = _logged(submission, self._reads)
@@ -134,14 +134,13 @@ class _Audit:
         attempts: list[str] = []
         runs: list[Run] = []
         scale = LADDER[0]
-        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+        with self._runs:
             for rung in LADDER:
                 scale = replace(rung, vocab_size=vocab_size(self._reads, self._submission.command.env, rung))
                 vocabulary = Vocabulary.of_size(scale.vocab_size)
                 base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
                 first, second = self._flips(base)
                 pair = self._start(
-                    pool,
                     vocabulary,
                     _Planned("uniform", base, scale),
                     _Planned("flip 1", first, scale, watch=True),
@@ -163,7 +162,6 @@ class _Audit:
                 # The longest run goes first, unless it would take the comparisons' time away.
                 slow = runs[0].seconds > SLOW_SHARE * self._limit_seconds
                 rest = self._start(
-                    pool,
                     vocabulary,
                     *stressed,
                     *((*compared, trained) if slow else (trained, *compared)),
@@ -174,7 +172,7 @@ class _Audit:
                     mixed = _Planned(
                         SMALL_TABLES_TRAINED, narrow, small, watch=True, replays=None, tables=tables
                     )
-                    runs += [future.result() for future in self._start(pool, vocabulary, mixed)]
+                    runs += [future.result() for future in self._start(vocabulary, mixed)]
         return ProbeRecord(
             seed=self._seed,
             scale=scale.name,
@@ -204,7 +202,7 @@ class _Audit:
             environment=self._environment(scale),
             device=self._device,
         )
-        return prove(setup, tokens, self._limit_seconds, self._progress)
+        return prove(setup, tokens, self._limit_seconds, self._runs.tell)
 
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
         return tuple(
@@ -271,16 +269,14 @@ class _Audit:
             *(name.removeprefix(prefix) for name in sorted(tape.uses) if name.startswith(prefix)),
         )
 
-    def _start(
-        self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned
-    ) -> list[Future[Run]]:
-        return [pool.submit(self._one, each, vocabulary) for each in planned]
+    def _start(self, vocabulary: Vocabulary, *planned: _Planned) -> list[Future[Run]]:
+        return [self._runs.submit(self._one, each, vocabulary) for each in planned]
 
     def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:
         left = self._deadline - time.monotonic()
         if left < MIN_RUN_SECONDS:
             return self._not_run(planned, vocabulary, "no time was left")
-        self._progress(f"{planned.name}: running {self._script.path}")
+        self._runs.tell(f"{planned.name}: running {self._script.path}")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
             tree = Path(folder)
@@ -307,7 +303,8 @@ class _Audit:
                     expose=self._device.expose(),
                     proc_writable=self._device is Device.CUDA,
                     cwd=f"{WORK}/{workspace.RUN}",
-                )
+                ),
+                stop=self._runs.stop,
             )
             self._isolation = dict(outcome.isolation)
             tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
@@ -329,7 +326,7 @@ class _Audit:
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
             artifact=artifact,
         )
-        self._progress(f"{planned.name}: {status} after {run.seconds:.0f} s")
+        self._runs.tell(f"{planned.name}: {status} after {run.seconds:.0f} s", over=1)
         return run
 
     def _environment(self, scale: Scale, small_tables: bool = False) -> dict[str, str]:

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from verifier.probe.job import Ended, Limits
@@ -71,7 +72,7 @@ class Run:
         return sum(stream.kept_bytes + stream.dropped_bytes for stream in (self.stdout, self.stderr))
 
 
-def supervise(plan: dict[str, Any], tree: Path, limits: Limits) -> Run:
+def supervise(plan: dict[str, Any], tree: Path, limits: Limits, stop: Event) -> Run:
     """Start the launcher with its plan and stay until every process of the run is dead."""
     run = Run(Stream(limits.stdout_bytes), Stream(limits.stdout_bytes), Stream(CHUNK_BYTES))
     started = time.monotonic()
@@ -92,7 +93,7 @@ def supervise(plan: dict[str, Any], tree: Path, limits: Limits) -> Run:
                     os.set_blocking(pipe.fileno(), False)
                     selector.register(pipe, selectors.EVENT_READ, stream)
                 _send(launcher, marshal.dumps(plan))
-                _watch(launcher, selector, run, tree, limits, 2 if plan["namespaces"] else 1, started)
+                _watch(launcher, selector, run, tree, limits, stop, 2 if plan["namespaces"] else 1, started)
             finally:
                 _stop(launcher, run.usage)
                 run.wall_seconds = time.monotonic() - started
@@ -129,10 +130,11 @@ def _watch(
     run: Run,
     tree: Path,
     limits: Limits,
+    stop: Event,
     supervisors: int,
     started: float,
 ) -> None:
-    """Read and sample until the launcher closes its status pipe or a limit is passed."""
+    """Read and sample until the launcher closes its status pipe, a limit is passed or the audit breaks off."""
     next_sample = next_walk = started
     tree_used = TreeUse()
     while _read(selector, POLL_SECONDS, run, limits):
@@ -148,6 +150,9 @@ def _watch(
             tree_used = tree_use(tree, run.usage.pids)
             walk_seconds = time.monotonic() - now
             next_walk = now + max(TREE_POLL_SECONDS, walk_seconds * TREE_POLL_SHARE)
+        if stop.is_set():
+            run.ended, run.message = Ended.STOPPED, "the audit broke off"
+            return
         passed = _passed_limit(run, limits, now - started, tree_used)
         if passed:
             run.ended, run.message = passed

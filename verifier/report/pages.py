@@ -17,6 +17,9 @@ from verifier.report.model import RuleText
 from verifier.report.terminal import STATE_STYLE
 from verifier.report.wording import clean, number
 
+AS_NEAR = 0.15
+"""Of two likenesses between 0 and 1: how much worse the second guess may be to be worth a reader's time."""
+
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
     """One line for each check: id, strength of evidence, title."""
@@ -53,7 +56,8 @@ def print_rule(rule: RuleText, checks: Iterable[Check], console: Console) -> Non
 def print_rules(edition: str, rules: Sequence[RuleText], checks: Sequence[Check], console: Console) -> None:
     """The edition as a list, with the checks that bear on each rule."""
     console.print(Text(f"rule edition {edition}", "bold"))
-    table = _table("rule", "status", "title", "checks")
+    widest = max((len(check.id) for check in checks), default=0)
+    table = _table("rule", "status", "title", "checks", last_width=widest)
     for rule in rules:
         bearing = " ".join(check.id for check in checks if rule.id in check.rules)
         table.add_row(Text(rule.id, "bold"), Text(rule.status), Text(rule.title), Text(bearing))
@@ -89,11 +93,13 @@ def print_facts(facts: Iterable[tuple[str, str]], console: Console) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing when nothing is near."""
+    """`did you mean A or B?`, or nothing when nothing is near. B only where it is nearly as near as A."""
     by_lower = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.5)
     starts = [lower for lower in by_lower if lower.startswith(name.lower())]
-    best = list(dict.fromkeys([*starts, *near]))[:2]
+    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)
+    ratios = [difflib.SequenceMatcher(None, name.lower(), lower).ratio() for lower in near]
+    near = [lower for lower, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - AS_NEAR]
+    best = (starts or near)[:2]
     return f"did you mean {' or '.join(by_lower[each] for each in best)}?" if best else ""
 
 
@@ -106,10 +112,11 @@ def _reflowed(page: str) -> str:
     )
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, last_width: int | None = None) -> Table:
     table = Table(
         box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=any(columns)
     )
     for index, column in enumerate(columns):
-        table.add_column(column, no_wrap=index == 0, overflow="fold")
+        last = index == len(columns) - 1
+        table.add_column(column, no_wrap=index == 0, overflow="fold", min_width=last_width if last else None)
     return table
