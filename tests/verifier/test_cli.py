@@ -268,7 +268,14 @@ def test_rules_lists_an_edition_with_the_checks_that_bear_on_it(world: fakes.Wor
     result = run("rules")
     assert result.exit_code == 0
     assert result.stdout.startswith("rule edition 2026-05-02")
-    row = next(line for line in result.stdout.splitlines() if line.startswith("R-060"))
+    lines = result.stdout.splitlines()
+    row = next(index for index, line in enumerate(lines) if line.startswith("R-060"))
+    assert lines[row + 1].split() == ["B1-denominator"]
+
+
+def test_rules_are_a_table_where_there_is_room(world: fakes.World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    row = next(line for line in run("rules").stdout.splitlines() if line.startswith("R-060"))
     assert row.split()[-1] == "B1-denominator"
 
 

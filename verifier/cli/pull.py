@@ -11,10 +11,10 @@ from rich.console import Console
 
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level
 from verifier.cli.app import Debug, Quiet, app, examples
-from verifier.cli.errors import Stop, stoppable, told_plainly
+from verifier.cli.errors import INTERRUPTED, Stop, fail, stoppable, told_plainly
 from verifier.intake.git import open_repository
 from verifier.pull.github import API, REPOSITORY, ApiError, GitHub
-from verifier.pull.handover import HandoverError
+from verifier.pull.handover import INDEX, HandoverError
 from verifier.pull.publish import publish
 from verifier.pull.work import audit_pull
 from verifier.report.progress import shown_progress
@@ -49,17 +49,20 @@ def pull_audit(
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Stop(f"--out {out} cannot be made", found=str(error.strerror)) from None
-        with shown_progress(Console(stderr=True), quiet, time_limit) as progress:
-            reports = audit_pull(
-                repository,
-                pr=pr,
-                base=base,
-                head=head,
-                out=out,
-                level=level,
-                time_limit_seconds=time_limit,
-                progress=progress,
-            )
+        try:
+            with shown_progress(Console(stderr=True), quiet, time_limit) as progress:
+                reports = audit_pull(
+                    repository,
+                    pr=pr,
+                    base=base,
+                    head=head,
+                    out=out,
+                    level=level,
+                    time_limit_seconds=time_limit,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            fail(f"interrupted; {out} has what was audited so far, and no {INDEX}", INTERRUPTED, {})
         if not reports and not quiet:
             print("no submission folder is added")
         for report in reports:

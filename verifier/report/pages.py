@@ -19,6 +19,8 @@ from verifier.report.wording import clean, number
 
 AS_NEAR = 0.15
 """Of two likenesses between 0 and 1: how much worse the second guess may be to be worth a reader's time."""
+FOUR_COLUMNS = 100
+"""Characters under which a table of four columns would break the names of checks."""
 
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
@@ -56,12 +58,17 @@ def print_rule(rule: RuleText, checks: Iterable[Check], console: Console) -> Non
 def print_rules(edition: str, rules: Sequence[RuleText], checks: Sequence[Check], console: Console) -> None:
     """The edition as a list, with the checks that bear on each rule."""
     console.print(Text(f"rule edition {edition}", "bold"))
-    widest = max((len(check.id) for check in checks), default=0)
-    table = _table("rule", "status", "title", "checks", last_width=widest)
+    table = _table("rule", "status", "title", "checks")
     for rule in rules:
         bearing = " ".join(check.id for check in checks if rule.id in check.rules)
-        table.add_row(Text(rule.id, "bold"), Text(rule.status), Text(rule.title), Text(bearing))
-    console.print(table)
+        if console.width >= FOUR_COLUMNS:
+            table.add_row(Text(rule.id, "bold"), Text(rule.status), Text(rule.title), Text(bearing))
+            continue
+        console.print(Text.assemble((rule.id, "bold"), f"  {rule.title}  ", (rule.status, "dim")))
+        if bearing:
+            console.print(Padding(Text(bearing), (0, 0, 0, 4)))
+    if table.row_count:
+        console.print(table)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -112,11 +119,10 @@ def _reflowed(page: str) -> str:
     )
 
 
-def _table(*columns: str, last_width: int | None = None) -> Table:
+def _table(*columns: str) -> Table:
     table = Table(
         box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=any(columns)
     )
     for index, column in enumerate(columns):
-        last = index == len(columns) - 1
-        table.add_column(column, no_wrap=index == 0, overflow="fold", min_width=last_width if last else None)
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
     return table

@@ -22,30 +22,31 @@ class TimeLeft:
     """How long the runs may still take: never over the limit, and a guess once a run has shown its pace."""
 
     def __init__(self, limit_seconds: float | None, clock: Clock = time.monotonic) -> None:
+        self._limit_seconds = limit_seconds
         self._clock = clock
-        self._ends = None if limit_seconds is None else clock() + limit_seconds
-        self._began: float | None = None
+        self._to_come: int | None = None
+        """None outside of the runs: each audit's runs have a limit and a pace of their own."""
+        self._began = 0.0
         self._over = 0
         self._last_over = 0.0
-        self._to_come: int | None = None
 
     def note(self, stage: Stage) -> None:
         """Learn the pace from how the count of runs falls."""
-        now = self._clock()
-        if stage.to_come is not None and self._began is None:
-            self._began = now
-        if stage.to_come is not None and self._to_come is not None and stage.to_come < self._to_come:
-            self._over += self._to_come - stage.to_come
-            self._last_over = now
+        now, before = self._clock(), self._to_come
         self._to_come = stage.to_come
+        if stage.to_come is None or before is None:
+            self._began, self._over = now, 0
+        elif stage.to_come < before:
+            self._over += before - stage.to_come
+            self._last_over = now
 
     def words(self) -> str:
         """`about 1:05 left`, `at most 2:20 left` while nothing has ended, or nothing where nothing is known."""
-        if self._to_come is None or self._ends is None:
+        if self._to_come is None or self._limit_seconds is None:
             return ""
         now = self._clock()
-        at_most = max(self._ends - now, 0.0)
-        if self._began is not None and self._over and self._to_come:
+        at_most = max(self._began + self._limit_seconds - now, 0.0)
+        if self._over and self._to_come:
             pace = (self._last_over - self._began) / self._over
             guess = pace * self._to_come - (now - self._last_over)
             if 0.0 < guess < at_most:

@@ -37,7 +37,7 @@ def test_nothing_is_said_before_the_runs_are_planned() -> None:
 
 
 def test_before_a_run_has_ended_only_the_limit_is_known() -> None:
-    assert told((10.0, 2), at=20.0) == "at most 2:30 left"
+    assert told((10.0, 2), at=20.0) == "at most 2:40 left"
 
 
 def test_the_pace_of_the_runs_that_ended_is_the_guess() -> None:
@@ -55,6 +55,10 @@ def test_a_guess_that_ran_out_is_not_made() -> None:
 
 def test_nothing_is_said_once_the_runs_are_over() -> None:
     assert told((0.0, 2), (10.0, 0), (11.0, None), at=12.0) == ""
+
+
+def test_the_next_audit_starts_afresh() -> None:
+    assert told((0.0, 2), (10.0, 0), (11.0, None), (20.0, 2), at=30.0) == "at most 2:40 left"
 
 
 def test_without_a_limit_nothing_is_promised() -> None:
