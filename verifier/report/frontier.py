@@ -51,16 +51,26 @@ def _drawn(
     canvas.legend(*((KINDS[name].split()[0], name) for name in lines))
     for name, steps in lines.items():
         canvas.path(list(_corners(steps, x, y)), f"curve {KINDS[name]}")
-    for index, own in enumerate(sorted(lines.values(), key=lambda steps: -steps[-1].val_bpb)):
-        end = own[-1]
-        label = f"{'' if end.pr is None else f'#{end.pr} '}{bpb_number(end.val_bpb)}"
-        # The line that ends highest has its label over it, the others under it where there is room.
-        below = index > 0 and y(end.val_bpb) < HEIGHT - BOTTOM - 20
-        near = [end.val_bpb, *(s.val_bpb for s in own if x(s.day.toordinal()) > WIDTH - RIGHT - LABEL_WIDTH)]
-        before = [s.val_bpb for s in own if x(s.day.toordinal()) <= WIDTH - RIGHT - LABEL_WIDTH]
-        heights = [y(value) for value in [*before[-1:], *near]]
-        canvas.text(WIDTH - RIGHT, max(heights) + 15 if below else min(heights) - 7, label, "note", "end")
+    ends = sorted(lines.values(), key=lambda steps: -steps[-1].val_bpb)
+    for index, steps in enumerate(ends):
+        _label(canvas, steps, x, y, highest=index == 0)
     return Picture(slug, title, words, canvas.svg(), DATA)
+
+
+def _label(canvas: Canvas, steps: tuple[Step, ...], x: Scale, y: Scale, highest: bool) -> None:
+    """Where a line ends and whose it is: over the highest line, under the others, left of one that just fell."""
+    end, right = steps[-1], WIDTH - RIGHT
+    words = f"{'' if end.pr is None else f'#{end.pr} '}{bpb_number(end.val_bpb)}"
+    edge = right - LABEL_WIDTH
+    before = [step for step in steps if x(step.day.toordinal()) <= edge][-1:]
+    near = [step for step in steps if x(step.day.toordinal()) > edge]
+    heights = [y(step.val_bpb) for step in [*before, *near]]
+    if not highest and y(end.val_bpb) < HEIGHT - BOTTOM - 20:
+        canvas.text(right, max(heights) + 15, words, "note", "end")
+    elif not highest and near:
+        canvas.text(x(end.day.toordinal()) - 6, y(end.val_bpb) + 3, words, "note", "end")
+    else:
+        canvas.text(right, min(heights) - 7, words, "note", "end")
 
 
 def _corners(steps: tuple[Step, ...], x: Scale, y: Scale) -> Iterator[tuple[float, float]]:
