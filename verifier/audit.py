@@ -42,8 +42,10 @@ from verifier.report.model import (
     Substitution,
 )
 from verifier.report.snippet import cut_snippets
+from verifier.seedrun import seed_runs
 from verifier.stage import Progress, Stage, unheard
 from verifier.submission import Origin, Submission
+from verifier.techniques import techniques
 from verifier.verdict import decide
 
 if TYPE_CHECKING:
@@ -119,7 +121,8 @@ def audit(
     checks = [
         each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS
     ]
-    findings = (*run_checks(Evidence(submission, probed.record), checks), *probed.findings)
+    evidence = Evidence(submission, probed.record)
+    findings = (*run_checks(evidence, checks), *probed.findings)
     description = (
         ProbeDescription(RunInfo(level=level, not_run=probed.not_run))
         if probed.record is None
@@ -140,6 +143,8 @@ def audit(
         files=tuple(FileDigest(file.path, file.size_bytes, file.sha256) for file in submission.files),
         snippets=cut_snippets(submission, findings),
         series=description.series,
+        seed_runs=seed_runs(submission),
+        techniques=() if level is Level.DOCUMENTS else techniques(evidence.source),
     )
 
 
@@ -245,6 +250,8 @@ def describe_submission(submission: Submission, folder: Path, origin: Origin | N
         payload_sha256=None if script is None else script.payload_sha256,
         wrapper=None if script is None else script.wrapper,
         track=str(submission.track),
+        author=submission.claim.author,
+        date=submission.claim.date,
         git=origin,
     )
 
