@@ -11,7 +11,7 @@ from rich.console import Console
 
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level, audit
 from verifier.challenge import challenge
-from verifier.cli.app import Debug, Quiet, TimeLimit, app
+from verifier.cli.app import Debug, Quiet, TimeLimit, app, examples
 from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
 from verifier.cli.source import GitOption, check_folder, checked_out, read_saved
 from verifier.report.challenge import render_challenge, render_challenge_json, render_challenge_markdown
@@ -21,7 +21,13 @@ from verifier.report.progress import shown_progress
 PULL = re.compile(r"#?(\d+)")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "compare submissions/score_first_ttt submissions/naive_baseline",
+        "compare out/report.json holder/report.json",
+        "compare --git parameter-golf.git 1855 1851",
+    )
+)
 def compare(
     challenger: Annotated[
         str, typer.Argument(help="A folder, a saved report.json, or with --git the number of a pull request.")
@@ -37,7 +43,7 @@ def compare(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Is CHALLENGER a record over HOLDER? `pgolf-verify compare --git pg.git 1855 1851`
+    """Say whether CHALLENGER is a record over HOLDER.
 
     Welch's test over the seeds, the 0.005-nat margin, and what differs in techniques and findings. Exit 0
     whatever the answer is.

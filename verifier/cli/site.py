@@ -11,13 +11,14 @@ import typer
 from rich.console import Console
 
 from verifier.batch.book import INDEX, read_index
-from verifier.cli.app import Debug, Quiet, app
+from verifier.cli.app import Debug, Quiet, app, examples
 from verifier.cli.errors import Stop, told_plainly
 from verifier.report.progress import shown_progress
 from verifier.site.build import HOME, build_site
+from verifier.stage import Stage
 
 
-@app.command()
+@app.command(epilog=examples("site field --out site"))
 def site(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="A batch's index.jsonl, or its folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; an older site is replaced.")],
@@ -39,7 +40,7 @@ def site(
         # A submission that ran again has a later line, which is the one that counts.
         lines = tuple({line.key: line for line in read_index(path)}.values())
         with shown_progress(Console(stderr=True), quiet) as progress:
-            progress(f"writing {len(lines):,} submissions")
+            progress(Stage(f"writing {len(lines):,} submissions"))
             try:
                 entries = build_site(lines, path.parent, out, _cores())
             except OSError as error:
