@@ -27,24 +27,22 @@ class FolderOrCommand(TyperGroup):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if ctx.resilient_parsing:  # a shell asks for completions
-            asked: Sequence[str] = ()
-        elif args:
-            asked = args
-        else:
+        typed = not ctx.resilient_parsing  # or a shell asks for completions
+        if typed and not args:
             print(ctx.get_help(), file=sys.stderr)
             raise typer.Exit(USAGE)
         own = {option for each in self.get_params(ctx) for option in each.opts}
         if args and args[0] not in self.commands and args[0] not in own:
-            self._refuse_a_mistyped_command(asked)
+            if typed:
+                self._refuse_a_mistyped_command(args[0])
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
-    def _refuse_a_mistyped_command(self, args: Sequence[str]) -> None:
+    def _refuse_a_mistyped_command(self, word: str) -> None:
         """Where a word is no folder but nearly a command, its own arguments would be called superfluous."""
-        word = args[0] if args else "-"
-        near = "" if word.startswith("-") or Path(word).exists() else did_you_mean(word, self.commands)
-        if near and "/" not in word:
+        if word.startswith("-") or "/" in word or Path(word).exists():
+            return
+        if near := did_you_mean(word, self.commands):
             fail(f"there is no folder and no command {word}", USAGE, {"next": near})
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
