@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -82,7 +80,7 @@ def batch(
             return LocalExecutor(at_once) if ray is None else RayExecutor(ray, cpus)
 
         console = Console(stderr=True, highlight=False)
-        with open_book(out, how) as book, _stoppable():
+        with open_book(out, how) as book:
             try:
                 with shown_batch(console, quiet) as watcher:
                     counts = run_batch(tasks, book, executor, watcher, retry=retry)
@@ -125,21 +123,6 @@ def _tasks(
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """A polite kill ends a batch as Ctrl-C does, and both do where a shell had interrupts ignored."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _summary(counts: Counts, index: Path, quiet: bool) -> None:

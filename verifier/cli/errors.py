@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +36,8 @@ class Stop(Exception):
 def told_plainly(debug: bool) -> Iterator[None]:
     """Turn every error into one block and an exit code that is no verdict."""
     try:
-        yield
+        with stoppable():
+            yield
     except Stop as stop:
         fail(str(stop), USAGE, stop.facts)
     except (GitError, BatchError) as error:
@@ -50,6 +53,24 @@ def told_plainly(debug: bool) -> Iterator[None]:
             traceback.print_exc()
         facts = {"next": "run again with --debug for the traceback, and report it"}
         fail(f"unexpected {type(error).__name__}: {error}", ERROR, {} if debug else facts)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """A polite kill ends a command as Ctrl-C does, and both do where a shell had interrupts ignored."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def fail(what: str, exit_code: int, facts: Mapping[str, str]) -> NoReturn:

@@ -13,10 +13,11 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,10 +44,11 @@ from verifier.probe.scale import (
     settings,
     vocab_size,
 )
+from verifier.probe.scratch import scratch_folder
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
 from verifier.probe.switches import implied_switches, logged_values
-from verifier.probe.tapefile import Tape, read_tape
+from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script, Submission
@@ -129,12 +131,13 @@ class _Audit:
         label = submission.head_metric_label
         self._implied = {**logged, **implied_switches(label, self._sources, self._reads, given)}
         self._isolation: Mapping[str, str] = {}
+        self._stopped = threading.Event()
 
     def run(self) -> ProbeRecord:
         attempts: list[str] = []
         runs: list[Run] = []
         scale = LADDER[0]
-        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool, self._ended_by_a_raise():
             for rung in LADDER:
                 scale = replace(rung, vocab_size=vocab_size(self._reads, self._submission.command.env, rung))
                 vocabulary = Vocabulary.of_size(scale.vocab_size)
@@ -186,6 +189,15 @@ class _Audit:
             headline=self._submission.head_metric_label,
             decoding=self._decoding(runs[0], scale) if self._decode_tokens else None,
         )
+
+    @contextmanager
+    def _ended_by_a_raise(self) -> Iterator[None]:
+        """An interrupt ends the runs of other threads too; a pool alone would wait for them."""
+        try:
+            yield
+        except BaseException:
+            self._stopped.set()
+            raise
 
     def _decoding(self, base: Run, scale: Scale) -> Decoding:
         """The decode proof, over the stream and with the artifact of the base run."""
@@ -278,12 +290,13 @@ class _Audit:
 
     def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:
         left = self._deadline - time.monotonic()
-        if left < MIN_RUN_SECONDS:
+        if self._stopped.is_set() or left < MIN_RUN_SECONDS:
             return self._not_run(planned, vocabulary, "no time was left")
         self._progress(f"{planned.name}: running {self._script.path}")
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
-            tree = Path(folder)
+        with scratch_folder() as scratch:
+            tree = scratch / "tree"
+            tree.mkdir()
             workspace.build(
                 tree,
                 folder=self._submission.root,
@@ -307,10 +320,12 @@ class _Audit:
                     expose=self._device.expose(),
                     proc_writable=self._device is Device.CUDA,
                     cwd=f"{WORK}/{workspace.RUN}",
-                )
+                    records=(scratch / EVENTS, scratch / SCORES),
+                ),
+                stopped=self._stopped.is_set,
             )
             self._isolation = dict(outcome.isolation)
-            tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
+            tape = read_tape(scratch, planned.stream.ids.size)
             artifact = read_artifact(tree, self._exposed if planned.name == "uniform" else None)
         true_bytes = vocabulary.stream_bytes(planned.stream)
         status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
