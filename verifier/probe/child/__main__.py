@@ -22,6 +22,7 @@ from verifier.probe.child import (
     devices,
     gpu,
     program,
+    reach,
     shadow,
     standins,
 )
@@ -55,6 +56,8 @@ def main(work: Path) -> int:
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)
     virtual = clock.install()
+    sys.argv[:] = [str(script)]
+    reach.install(tape, script.parent, work / job["wrapped"], (work / "job.json",))
     ended: dict[str, Any] = {"status": "finished"}
     try:
         program.run(script, job["argv"])
