@@ -77,7 +77,8 @@ def audit(attack: Attack, folder: Path, *options: str) -> Row:
         )
         _audits.add(process.pid)
     try:
-        output, largest = _wait(process, scratch, attack.seconds + GRACE_SECONDS)
+        with process:
+            output, largest = _wait(process, scratch, attack.seconds + GRACE_SECONDS)
     finally:
         with _lock:
             _audits.discard(process.pid)

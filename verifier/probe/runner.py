@@ -28,9 +28,10 @@ from verifier.probe.bytefloor import bits_of_bytes
 from verifier.probe.decoder import Setup, prove, read_artifact, why_no_artifact
 from verifier.probe.decoding import Decoding, exposed_predictor
 from verifier.probe.device import Device
+from verifier.probe.ending import ending_of
 from verifier.probe.floor import floor_of_scores, printed_bits
 from verifier.probe.influence import missed_learning
-from verifier.probe.job import Ended, Job
+from verifier.probe.job import Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
@@ -149,7 +150,10 @@ class _Audit:
                     _Planned("uniform", base, scale),
                     _Planned("flip 1", first, scale, watch=True),
                 )
-                runs = [future.result() for future in pair]
+                made = [future.result() for future in pair]
+                if runs and made[0].status == "not-run":
+                    break  # what the last rung showed says more than that there was no time
+                runs = made
                 if runs[0].passes:
                     break
                 attempts.append(f"{scale.name}: {runs[0].status}: {runs[0].reason}")
@@ -328,7 +332,7 @@ class _Audit:
             tape = read_tape(scratch, planned.stream.ids.size)
             artifact = read_artifact(tree, self._exposed if planned.name == "uniform" else None)
         true_bytes = vocabulary.stream_bytes(planned.stream)
-        status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
+        status, reason = ending_of(outcome, tape)
         run = Run(
             name=planned.name,
             stream=planned.stream,
@@ -403,17 +407,3 @@ def _logged(submission: Submission, reads: Mapping[str, EnvRead]) -> dict[str, s
         if values:
             return values
     return {}
-
-
-def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:
-    """Status and one line of reason, from outside first and from the child's own words second."""
-    if ended is not Ended.EXIT:
-        return str(ended), message
-    status = str(tape.end.get("status") or "killed")
-    if status == "finished":
-        return ("finished", "") if code == 0 else ("exit", f"exit code {code}")
-    places = " < ".join(str(each) for each in reversed(tape.end.get("at") or ()))
-    if status == "raised":
-        return status, f"{tape.end.get('error')}" + (f" at {places}" if places else "")
-    last = stderr.decode("utf-8", "replace").strip().splitlines()
-    return status, f"exit code {code}; last line: {last[-1][:300] if last else '(none)'}"
