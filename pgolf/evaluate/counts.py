@@ -80,27 +80,40 @@ def _wrap(value: int) -> int:
 
 
 @dataclass(frozen=True)
-class CountsBefore:
-    """Of each event's bucket, from the events before it alone."""
+class SeenBefore:
+    """The S events whose bucket was there before, from the events before each of them alone; in no order."""
 
-    total_E: Tensor
-    distinct_E: Tensor
+    event_S: Tensor
+    total_S: Tensor
+    """At least 1: an event that is not listed came to an empty bucket."""
+    distinct_S: Tensor
     """Different tokens seen."""
-    token_E: Tensor
+    token_S: Tensor
     """How often the token that comes now was seen. The only field that depends on it."""
 
 
-def counts_before(bucket_E: Tensor, token_E: Tensor, vocab_size: int) -> CountsBefore:
-    """Read-then-update counts of (bucket, token) events."""
-    pairs_E = rank_in_key(bucket_E * vocab_size + token_E)
-    order_E, start_E, place_E = _runs(bucket_E)
-    total_E = torch.empty_like(bucket_E)
-    total_E[order_E] = place_E - start_E
-    new_E = (pairs_E[order_E] == 0).long()
-    before_E = new_E.cumsum(0) - new_E
-    distinct_E = torch.empty_like(bucket_E)
-    distinct_E[order_E] = before_E - before_E[start_E]
-    return CountsBefore(total_E, distinct_E, pairs_E)
+def seen_before(bucket_E: Tensor, token_E: Tensor, vocab_size: int) -> SeenBefore:
+    """Read-then-update counts of (bucket, token) events.
+
+    Most long contexts come once, so all that follows the first sort is over the R events of shared buckets.
+    """
+    bucket_E, event_E = _sorted(bucket_E)
+    same_E = bucket_E[1:] == bucket_E[:-1]
+    shared_E = torch.zeros(len(bucket_E), dtype=torch.bool, device=bucket_E.device)
+    shared_E[1:] = same_E
+    shared_E[:-1] |= same_E
+    bucket_R, event_R = bucket_E[shared_E], event_E[shared_E]
+    age_R = _age(bucket_R)
+    pair_R, place_R = _sorted(bucket_R * vocab_size + token_E[event_R])
+    count_R = torch.empty_like(age_R)
+    count_R[place_R] = _age(pair_R)
+    new_R = (count_R == 0).long()
+    before_R = new_R.cumsum(0) - new_R
+    later_R = age_R > 0
+    place_S = later_R.nonzero()[:, 0]
+    age_S = age_R[place_S]
+    distinct_S = before_R[place_S] - before_R[place_S - age_S]
+    return SeenBefore(event_R[place_S], age_S, distinct_S, count_R[place_S])
 
 
 @dataclass(frozen=True)
@@ -116,37 +129,52 @@ class BestBefore:
 def best_before(bucket_E: Tensor, token_E: Tensor, vocab_size: int) -> BestBefore:
     """Read-then-update argmax of (bucket, token) events; does not depend on an event's own token."""
     count_E = rank_in_key(bucket_E * vocab_size + token_E) + 1
-    order_E, start_E, place_E = _runs(bucket_E)
+    bucket_E, order_E = _sorted(bucket_E)
+    age_E = _age(bucket_E)
+    place_E = torch.arange(len(bucket_E), device=bucket_E.device)
     # A run's values lie above all earlier runs', so that one running maximum serves them all.
-    height_E = start_E * (len(bucket_E) + 1) + count_E[order_E]
+    height_E = (place_E - age_E) * (len(bucket_E) + 1) + count_E[order_E]
     highest_E = height_E.cummax(0).values
-    record_E = torch.ones_like(start_E, dtype=torch.bool)
+    record_E = torch.ones_like(place_E, dtype=torch.bool)
     record_E[1:] = height_E[1:] > highest_E[:-1]
     record_at_E = place_E.where(record_E, 0).cummax(0).values
     # The record before an event is the one that held after the event before it, in the same run.
     before_E = record_at_E.roll(1)
-    known_E = place_E > start_E
+    known_E = age_E > 0
     best_E = torch.empty_like(bucket_E)
     best_E[order_E] = token_E[order_E][before_E].where(known_E, -1)
     best_count_E = torch.empty_like(bucket_E)
     best_count_E[order_E] = count_E[order_E][before_E].where(known_E, 0)
     total_E = torch.empty_like(bucket_E)
-    total_E[order_E] = place_E - start_E
+    total_E[order_E] = age_E
     return BestBefore(best_E, best_count_E, total_E)
 
 
 def rank_in_key(key_E: Tensor) -> Tensor:
     """How many earlier events have the same key."""
-    order_E, start_E, place_E = _runs(key_E)
+    sorted_E, order_E = _sorted(key_E)
     rank_E = torch.empty_like(key_E)
-    rank_E[order_E] = place_E - start_E
+    rank_E[order_E] = _age(sorted_E)
     return rank_E
 
 
-def _runs(key_E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Events sorted by key, earlier first: (event, where its key's run starts, where it is itself)."""
-    sorted_E, order_E = key_E.sort(stable=True)
-    place_E = torch.arange(len(key_E), device=key_E.device)
+def _age(sorted_E: Tensor) -> Tensor:
+    """How many equal keys stand before each of sorted keys."""
+    place_E = torch.arange(len(sorted_E), device=sorted_E.device)
     first_E = torch.ones_like(place_E, dtype=torch.bool)
     first_E[1:] = sorted_E[1:] != sorted_E[:-1]
-    return order_E, place_E.where(first_E, 0).cummax(0).values, place_E
+    start_R = first_E.nonzero()[:, 0]
+    length_R = torch.diff(start_R, append=start_R.new_tensor([len(sorted_E)]))
+    return place_E - start_R.repeat_interleave(length_R, output_size=len(sorted_E))
+
+
+def _sorted(key_E: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys of at least 0 in order, and the events they belong to: of equal keys the earlier event first."""
+    bits = len(key_E).bit_length()
+    if key_E.device.type == "cpu" and (not len(key_E) or int(key_E.max()) < 1 << (63 - bits)):
+        # One number holds both, and NumPy sorts numbers three times as fast as torch sorts numbers with places.
+        packed_E = (key_E << bits) | torch.arange(len(key_E))
+        packed_E.numpy().sort()
+        return packed_E >> bits, packed_E & ((1 << bits) - 1)
+    in_order = key_E.sort(stable=True)
+    return in_order.values, in_order.indices

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -125,11 +124,7 @@ def _score(
     logits_PV = method.logits(window_inputs(tokens_N, windows), windows, where).float()
     if mixer is not None and hint_N is not None:
         logits_PV = mixer.hinted(logits_PV, hint_N[position_P])
-    facts.nats_N[position_P] = F.cross_entropy(logits_PV, tokens_N[position_P + 1], reduction="none").double()
-    if mixer is not None:
-        log_z_P = logits_PV.logsumexp(-1)
-        probs_PV = (logits_PV - log_z_P[:, None]).exp()
-        facts.entropy_N[position_P] = (log_z_P - (probs_PV * logits_PV).sum(-1)).double()
+    facts.note(position_P, logits_PV, tokens_N[position_P + 1], entropy=mixer is not None)
 
 
 def window_inputs(tokens_N: Tensor, windows: Sequence[Window]) -> Tensor:

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from pgolf.evaluate.method import Method
 
+BLOCK_ELEMENTS = 1 << 16
+"""Logits that are worked on together on a CPU: 256 kB."""
+
 
 @dataclass
 class Facts:
@@ -33,6 +36,19 @@ class Facts:
     def empty(cls, predictions: int, device: torch.device) -> Facts:
         missing_N = torch.full((predictions,), torch.nan, dtype=torch.float64, device=device)
         return cls(missing_N, missing_N.clone())
+
+    def note(self, position_P: Tensor, logits_PV: Tensor, target_P: Tensor, *, entropy: bool = True) -> None:
+        """Keep what fp32 logits say at these positions."""
+        # On a CPU a block is small enough to stay in its cache from one operation to the next.
+        on_cpu = logits_PV.device.type == "cpu"
+        rows = max(1, BLOCK_ELEMENTS // logits_PV.shape[-1] if on_cpu else len(logits_PV))
+        parts = (torch.split(each, rows) for each in (position_P, logits_PV, target_P))
+        blocks = zip(*parts, strict=True)
+        for position_B, logits_BV, target_B in blocks:
+            log_probs_BV = logits_BV.log_softmax(-1)
+            self.nats_N[position_B] = -log_probs_BV.gather(1, target_B[:, None])[:, 0].double()
+            if entropy:
+                self.entropy_N[position_B] = -torch.linalg.vecdot(log_probs_BV.exp(), log_probs_BV).double()
 
 
 class Mixer(ABC):

@@ -12,7 +12,8 @@ Bell 1991; #659 for the entropy weight; #1642 for exact counts over the whole vo
 
 Costs O(orders x N log N) for a stream, and O(orders) dictionary lookups and V-vectors for one step.
 
-Shapes: N positions, E positions with a context of the order at hand, V vocabulary.
+Shapes: N positions, E positions with a context of the order at hand, S of them whose context was there before,
+V vocabulary.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pgolf.evaluate.counts import ContextHash, Recent, counts_before
+from pgolf.evaluate.counts import ContextHash, Recent, seen_before
 from pgolf.evaluate.mixer import Facts, Mixer
 
 
@@ -107,10 +108,10 @@ class NgramMixer(Mixer):
             bucket_E = contexts.lengthen()
             if length + 1 < self.config.min_order:
                 continue
-            found = counts_before(bucket_E, tokens_N[length:], self.vocab_size)
-            prior_E = self.config.escape * found.distinct_E.double()
-            shorter_E = ngram_N[length - 1 :]
-            longer_E = (found.token_E + prior_E * shorter_E) / (found.total_E + prior_E)
-            ngram_N[length - 1 :] = longer_E.where(found.total_E > 0, shorter_E)
+            found = seen_before(bucket_E, tokens_N[length:], self.vocab_size)
+            position_S = found.event_S + (length - 1)
+            prior_S = self.config.escape * found.distinct_S.double()
+            longer_S = (found.token_S + prior_S * ngram_N[position_S]) / (found.total_S + prior_S)
+            ngram_N[position_S] = longer_S
         alpha_N = self.config.alpha(facts.entropy_N)
         return -((1 - alpha_N) * model_N + alpha_N * ngram_N).log()

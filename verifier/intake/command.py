@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from verifier.finding import Where
 from verifier.intake.environment import environment_reads
@@ -55,6 +56,8 @@ _RESUMES = re.compile(
 )
 """Variables of a command that goes on from what an earlier one has left."""
 _SEED_NAMES = {"SEED", "RUN_ID", "LOGFILE", "LOG_FILE"}
+_MAX_LINE = 4_000  # characters
+_MAX_BLOCKS = 2_000  # the longest real README has some sixty
 _CONTEXT_LINES = 4
 _SAME_RUN = 1e-3  # bits per byte: logs print at least four digits
 
@@ -176,7 +179,7 @@ def _from_readme(
         return []
     path = next((f.path for f in folder.files if _is_readme(f.path)), "README.md")
     sources: list[_Source] = []
-    for block in _blocks(readme):
+    for block in islice(_blocks(readme), _MAX_BLOCKS):
         context = f"{block.heading}\n{block.before}"
         score = bool(_GOOD.search(context)) - 2.0 * bool(_BAD.search(context))
         score += bool(_GOOD.search(block.heading)) - 2.0 * bool(_BAD.search(block.heading))
@@ -236,7 +239,7 @@ class _Block:
 
 def _blocks(readme: str) -> Iterator[_Block]:
     """Fenced shell blocks, indented commands and inline commands, with the words around them."""
-    lines = readme.split("\n")
+    lines = [line[:_MAX_LINE] for line in readme.split("\n")]
     heading, fence, language, start = "", "", "", 0
     for index, line in enumerate(lines):
         match = _FENCE.match(line)

@@ -50,7 +50,12 @@ _PLAIN_FIELDS = frozenset(
     + ("simple", "type_comment")
 )
 """Text, numbers, operators and contexts: two thirds of all fields."""
-_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: ()}
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
+    kind: () if kind is ast.Constant else tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST) and kind._fields
+}
+"""Of each node type that has fields, those that can hold such nodes."""
 
 
 @lru_cache(maxsize=8)
@@ -67,23 +72,23 @@ def syntax_of(source: str) -> Syntax | Broken:
     nodes: list[ast.AST] = [parsed.tree]
     parents: dict[ast.AST, ast.AST] = {}
     places: dict[type[ast.AST], list[int]] = defaultdict(list)
+    fields, found = _FIELDS, nodes.append
     for place, node in enumerate(nodes):  # grows while it is walked
-        kind = type(node)
+        kind = node.__class__
         places[kind].append(place)
-        for name in fields_of(kind):
-            value = getattr(node, name, None)
-            if value is None:
-                continue
-            for child in value if isinstance(value, list) else (value,):
-                if isinstance(child, ast.AST) and child._fields:
-                    parents[child] = node
-                    nodes.append(child)
+        for name in fields[kind]:
+            value = getattr(node, name)
+            if value.__class__ is list:
+                for child in value:
+                    if child.__class__ in fields:
+                        parents[child] = node
+                        found(child)
+            elif value.__class__ in fields:
+                parents[value] = node
+                found(value)
     return Syntax(parsed.tree, tuple(nodes), parents, dict(places), parsed.grammar)
 
 
-def fields_of(kind: type[ast.AST]) -> tuple[str, ...]:
-    """The fields of a node type that can hold nodes other than operators and contexts."""
-    fields = _FIELDS.get(kind)
-    if fields is None:
-        fields = _FIELDS[kind] = tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
-    return fields
+def fields_of(kind: type[ast.AST]) -> tuple[str, ...] | None:
+    """The fields of a node type that can hold nodes other than operators and contexts; None for those."""
+    return _FIELDS.get(kind)

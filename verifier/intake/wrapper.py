@@ -33,6 +33,7 @@ _EXECUTORS = {
     "check_call",
 }
 _WRITERS = {"write", "write_text", "write_bytes", "writelines"}
+_TAKERS = _EXECUTORS | _WRITERS
 _LONG_LITERAL = 200  # characters; longer literals are payload, not code
 _BLOB_SHARE = 0.5  # a script that is mostly one literal and executes something is a wrapper
 _PROGRAM_LINES = 5
@@ -66,7 +67,7 @@ def open_wrapper(source: str, path: str) -> Opened:
         syntax = syntax_of(source)
         if isinstance(syntax, Broken) or not _looks_packed(syntax):
             break
-        payload, found = _find_payload(syntax.tree, path)
+        payload, found = _find_payload(syntax, path)
         problems += found
         rest = len(source) - sum(_literal_lengths(syntax))
         if payload is None:
@@ -130,15 +131,16 @@ def _called(node: ast.Call) -> str:
     return ""
 
 
-def _find_payload(tree: ast.Module, path: str) -> tuple[_Payload | None, list[Problem]]:
+def _find_payload(syntax: Syntax, path: str) -> tuple[_Payload | None, list[Problem]]:
     scope, problems = Scope(), []
     best: _Payload | None = None
-    for statement in _statements(tree.body):
+    handing = _statements_that_hand(syntax)
+    for statement in _statements(syntax.tree.body):
         try:
             _bind(scope, statement)
         except (Unreadable, TooLarge) as error:
             problems.append(_unopened(error, path, statement.lineno))
-        for call in _calls(statement):
+        for call in _calls(statement) if statement in handing else ():
             executed = _called(call) in _EXECUTORS
             if not executed and _called(call) not in _WRITERS:
                 continue
@@ -153,14 +155,14 @@ def _find_payload(tree: ast.Module, path: str) -> tuple[_Payload | None, list[Pr
                 candidate = _as_program(folded, call.lineno, executed)
                 if candidate is not None and (best is None or len(candidate.text) > len(best.text)):
                     best = candidate
-    if best is None and (files := _packed_files(scope, tree)):
+    if best is None and (files := _packed_files(scope, syntax)):
         best = max(files, key=lambda payload: len(payload.text))
         message = f"{path} unpacks {len(files)} Python files; the longest is read as the script"
         problems.append(Problem("packed-files", message, Where(path)))
     return best, problems[:4]
 
 
-def _packed_files(scope: Scope, tree: ast.Module) -> list[_Payload]:
+def _packed_files(scope: Scope, syntax: Syntax) -> list[_Payload]:
     """The programs among the parts of a decoded text that was split, to be written out as files."""
     texts = [
         Folded(text, bound.layers)
@@ -170,8 +172,20 @@ def _packed_files(scope: Scope, tree: ast.Module) -> list[_Payload]:
         if isinstance(text, str)
     ]
     programs = [_as_program(text, 1, executed=False) for text in texts[:_MAX_PACKED_FILES]]
-    writes = any(isinstance(node, ast.Call) and _called(node) in _WRITERS for node in ast.walk(tree))
+    writes = any(isinstance(node, ast.Call) and _called(node) in _WRITERS for node in syntax.of(ast.Call))
     return [program for program in programs if program is not None] if writes else []
+
+
+def _statements_that_hand(syntax: Syntax) -> set[ast.AST]:
+    """The innermost statements around calls that may be given a program: few, and every other one needs no walk."""
+    found: set[ast.AST] = set()
+    for node in syntax.of(ast.Call):
+        if isinstance(node, ast.Call) and _called(node) in _TAKERS:
+            around: ast.AST = node
+            while not isinstance(around, ast.stmt):
+                around = syntax.parents[around]
+            found.add(around)
+    return found
 
 
 def _unopened(error: Exception, path: str, line: int) -> Problem:

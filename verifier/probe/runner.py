@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -27,9 +26,10 @@ from verifier.probe.bytefloor import bits_of_bytes
 from verifier.probe.decoder import Setup, prove, read_artifact, why_no_artifact
 from verifier.probe.decoding import Decoding, exposed_predictor
 from verifier.probe.device import Device
+from verifier.probe.ending import ending_of
 from verifier.probe.floor import floor_of_scores, printed_bits
 from verifier.probe.influence import missed_learning
-from verifier.probe.job import Ended, Job
+from verifier.probe.job import Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
@@ -44,10 +44,11 @@ from verifier.probe.scale import (
     settings,
     vocab_size,
 )
+from verifier.probe.scratch import scratch_folder
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
 from verifier.probe.switches import implied_switches, logged_values
-from verifier.probe.tapefile import Tape, read_tape
+from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
 from verifier.stage import Progress, unheard
@@ -142,7 +143,10 @@ class _Audit:
                 base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
                 first, second = self._flips(base)
                 pair = _Planned("uniform", base, scale), _Planned("flip 1", first, scale, watch=True)
-                runs = [run.result() for run in self._start(vocabulary, *pair[: 2 if compare else 1])]
+                made = [run.result() for run in self._start(vocabulary, *pair[: 2 if compare else 1])]
+                if runs and made[0].status == "not-run":
+                    break  # what the last rung showed says more than that there was no time
+                runs = made
                 if runs[0].passes:
                     break
                 attempts.append(f"{scale.name}: {runs[0].status}: {runs[0].reason}")
@@ -271,12 +275,13 @@ class _Audit:
 
     def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:
         left = self._deadline - time.monotonic()
-        if left < MIN_RUN_SECONDS:
+        if self._runs.stop.is_set() or left < MIN_RUN_SECONDS:
             return self._not_run(planned, vocabulary, "no time was left")
         self._runs.tell(f"{planned.name}: running {self._script.path}")
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
-            tree = Path(folder)
+        with scratch_folder() as scratch:
+            tree = scratch / "tree"
+            tree.mkdir()
             workspace.build(
                 tree,
                 folder=self._submission.root,
@@ -300,14 +305,15 @@ class _Audit:
                     expose=self._device.expose(),
                     proc_writable=self._device is Device.CUDA,
                     cwd=f"{WORK}/{workspace.RUN}",
+                    records=(scratch / EVENTS, scratch / SCORES),
                 ),
                 stop=self._runs.stop,
             )
             self._isolation = dict(outcome.isolation)
-            tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
+            tape = read_tape(scratch, planned.stream.ids.size)
             artifact = read_artifact(tree, self._exposed if planned.name == "uniform" else None)
         true_bytes = vocabulary.stream_bytes(planned.stream)
-        status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
+        status, reason = ending_of(outcome, tape)
         run = Run(
             name=planned.name,
             stream=planned.stream,
@@ -382,17 +388,3 @@ def _logged(submission: Submission, reads: Mapping[str, EnvRead]) -> dict[str, s
         if values:
             return values
     return {}
-
-
-def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:
-    """Status and one line of reason, from outside first and from the child's own words second."""
-    if ended is not Ended.EXIT:
-        return str(ended), message
-    status = str(tape.end.get("status") or "killed")
-    if status == "finished":
-        return ("finished", "") if code == 0 else ("exit", f"exit code {code}")
-    places = " < ".join(str(each) for each in reversed(tape.end.get("at") or ()))
-    if status == "raised":
-        return status, f"{tape.end.get('error')}" + (f" at {places}" if places else "")
-    last = stderr.decode("utf-8", "replace").strip().splitlines()
-    return status, f"exit code {code}; last line: {last[-1][:300] if last else '(none)'}"

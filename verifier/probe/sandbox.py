@@ -68,7 +68,7 @@ def run_sandboxed(job: Job, mechanism: Mechanism | None = None, stop: Event | No
     work = tree if chosen is Mechanism.PROCESS else Path(WORK)
     plan = _plan(job, chosen, tree, work, uid, gid)
     with _owned_by(tree, uid, gid, chosen is Mechanism.ROOT):
-        run = supervise(plan, tree, job.limits, stop or Event())
+        run = supervise(plan, tree, job.limits, stop or Event(), job.records)
     return _outcome(job, chosen, work, plan, run)
 
 

@@ -13,7 +13,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -66,6 +66,8 @@ class Code:
 
     place: str
     text: Markup
+    again: bool = False
+    """An earlier card of the page shows the same."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,15 @@ def _sections(report: Report, pages: Mapping[str, str], saved_as: str) -> tuple[
         first = finding.rules[0] if finding.rules else ""
         cards.setdefault(first, []).append(_card(finding, report, pages, saved_as))
     rules = {rule.id: rule for rule in report.rules}
-    return tuple(_section(rules.get(id), group) for id, group in cards.items())
+    seen: set[Markup] = set()
+    return tuple(_section(rules.get(id), _once(group, seen)) for id, group in cards.items())
+
+
+def _once(cards: Iterable[Card], seen: set[Markup]) -> Iterator[Card]:
+    """With the code that the page has shown before marked as such."""
+    for card in cards:
+        yield replace(card, codes=tuple(replace(code, again=code.text in seen) for code in card.codes))
+        seen |= {code.text for code in card.codes if code.text}
 
 
 def _section(rule: RuleText | None, cards: Iterable[Card]) -> Section:

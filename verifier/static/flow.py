@@ -14,7 +14,8 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from verifier.static.program import MODULE, Function, Program
 
@@ -107,6 +108,8 @@ _MIXING = (ast.BitXor, ast.Add, ast.BitOr)
 _SCALING = (ast.Mult, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift, ast.FloorDiv)
 ROUNDS = 2
 MAX_ORIGIN_DEPTH = 6
+NAMES_KEPT = 1 << 14
+"""Between scripts too, which share most of their names."""
 
 
 def last_name(node: ast.expr) -> str:
@@ -138,6 +141,21 @@ def data_names(nodes: Iterable[ast.AST]) -> set[str]:
     return found
 
 
+class Called(NamedTuple):
+    """What the name of a function says of its result; asked of the same few hundred names all the time."""
+
+    loads: bool
+    """Validation tokens."""
+    hashes: bool
+    loses: bool
+
+
+@lru_cache(maxsize=NAMES_KEPT)
+def called(name: str) -> Called:
+    return Called(bool(_LOADERS.match(name)), bool(_HASH.search(name)), bool(_LOSS_CALLS.search(name)))
+
+
+@lru_cache(maxsize=NAMES_KEPT)
 def seed(name: str) -> int:
     """What a name alone says."""
     found = NONE
@@ -152,7 +170,6 @@ class Flow:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self._seeds: dict[str, int] = {}
         self.names: dict[Function, dict[str, int]] = {function: {} for function in program.functions}
         self._returns: dict[str, int] = {}
         self._defined: dict[Function, dict[str, list[int]]] = {}
@@ -164,11 +181,7 @@ class Flow:
                 _Pass(self, function).run()
         self._settled = {}
 
-    def seed(self, name: str) -> int:
-        label = self._seeds.get(name)
-        if label is None:
-            label = self._seeds[name] = seed(name)
-        return label
+    seed = staticmethod(seed)
 
     def name(self, function: Function, name: str) -> int:
         found = self.names[function].get(name, NONE) | self.seed(name)
@@ -241,10 +254,12 @@ class Flow:
 
     def _call(self, function: Function, node: ast.Call) -> int:
         name = last_name(node.func)
+        says = called(name)
         arguments = self._union(function, node.args)
-        arguments |= self._union(function, [k.value for k in node.keywords])
+        for keyword in node.keywords:
+            arguments |= self.of(function, keyword.value)
         base = self.of(function, node.func.value) if isinstance(node.func, ast.Attribute) else NONE
-        if _LOADERS.match(name):
+        if says.loads:
             return Label.VAL
         if name in _MOVERS:
             return base | arguments
@@ -268,14 +283,14 @@ class Flow:
         if name in ("requires_grad_", "Parameter") and (_is_fresh(node) or (base | arguments) & Label.FRESH):
             return Label.FRESH
         kept = (base | arguments) & (Label.VAL | Label.TRAIN)
-        if _LOSS_CALLS.search(name):
+        if says.loses:
             return kept | Label.LOSS
         if name in self.program.by_name:
             returned = self._returns.get(name, NONE)
-            if _HASH.search(name) and arguments & Label.TARGET:
+            if says.hashes and arguments & Label.TARGET:
                 returned |= Label.MIXED
             return returned | kept
-        if _HASH.search(name) and arguments & Label.TARGET:
+        if says.hashes and arguments & Label.TARGET:
             return kept | Label.MIXED
         if name in (
             "mean",

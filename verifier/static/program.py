@@ -25,6 +25,7 @@ MODULE = "<module>"
 _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_MENTIONING = frozenset((ast.Name, ast.Attribute, ast.Import, ast.ImportFrom))
 
 
 @dataclass(eq=False)
@@ -43,12 +44,20 @@ class Function:
     parents: list[int] = field(default_factory=list)
     """For each node, the index of its parent; -1 at the top."""
     by_type: dict[type[ast.AST], list[int]] = field(default_factory=lambda: defaultdict(list))
+    _found: dict[tuple[type[ast.AST], ...], list[int]] = field(default_factory=dict)
+    """What `of` was asked for, once the function is walked whole."""
 
     def of(self, *types: type[ast.AST]) -> list[int]:
         """Indices of the live nodes of these types, in source order."""
         if len(types) == 1:
             return self.by_type.get(types[0], [])
-        return sorted(index for each in types for index in self.by_type.get(each, ()))
+        found = self._found.get(types)
+        if found is None:
+            found = self._found[types] = []
+            for each in types:
+                found += self.by_type.get(each, ())
+            found.sort()
+        return found
 
     def under(self, index: int) -> list[ast.AST]:
         """The node and everything live below it."""
@@ -260,15 +269,36 @@ class _Walk:
         return isinstance(node, _ENDS)
 
     def node(self, node: ast.AST, parent: int) -> None:
-        if isinstance(node, ast.Name):
-            self.reader.mention(node.id)
-            self.open(node, parent)
+        kind = node.__class__
+        if kind in _MENTIONING:
+            self.names(node)
+        elif kind is ast.IfExp:
+            assert isinstance(node, ast.IfExp)
+            value = self.switches.fold(node.test)
+            if value is not UNKNOWN:
+                self.node(node.body if value else node.orelse, parent)
+                return
+        index = self.open(node, parent)
+        fields = fields_of(kind)
+        if not fields:
             return
-        if isinstance(node, ast.Constant):
-            self.open(node, parent)
-            return
+        for name in fields:
+            value = getattr(node, name)
+            if value.__class__ is list:
+                if value and isinstance(value[0], ast.stmt):
+                    self.body(value, index)
+                    continue
+                for child in value:
+                    if fields_of(child.__class__) is not None:
+                        self.node(child, index)
+            elif fields_of(value.__class__) is not None:
+                self.node(value, index)
+        self.close(index)
+
+    def names(self, node: ast.AST) -> None:
+        """What a node mentions or imports is live."""
         match node:
-            case ast.Attribute(attr=name):
+            case ast.Name(id=name) | ast.Attribute(attr=name):
                 self.reader.mention(name)
             case ast.Import(names=names):
                 for alias in names:
@@ -277,24 +307,6 @@ class _Walk:
                 self.reader.imports(module)
                 for alias in names:
                     self.reader.mention(alias.name)
-            case ast.IfExp(test=test, body=body, orelse=other):
-                value = self.switches.fold(test)
-                if value is not UNKNOWN:
-                    self.node(body if value else other, parent)
-                    return
-        index = self.open(node, parent)
-        for name in fields_of(type(node)):
-            value = getattr(node, name, None)
-            if isinstance(value, list):
-                if value and isinstance(value[0], ast.stmt):
-                    self.body(value, index)
-                    continue
-                for child in value:
-                    if isinstance(child, ast.AST) and child._fields:
-                        self.node(child, index)
-            elif isinstance(value, ast.AST) and value._fields:
-                self.node(value, index)
-        self.close(index)
 
     def open(self, node: ast.AST, parent: int) -> int:
         function = self.function
@@ -302,7 +314,7 @@ class _Walk:
         function.nodes.append(node)
         function.ends.append(index + 1)
         function.parents.append(parent)
-        function.by_type[type(node)].append(index)
+        function.by_type[node.__class__].append(index)
         return index
 
     def close(self, index: int) -> None:

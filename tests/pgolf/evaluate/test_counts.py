@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgolf.evaluate.counts import ContextHash, best_before, counts_before, hash_context, rank_in_key
+from pgolf.evaluate.counts import ContextHash, best_before, hash_context, rank_in_key, seen_before
 
 events = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=60)
 
@@ -18,13 +18,15 @@ def columns(pairs):
 
 @given(events)
 def test_counts_are_those_of_a_table_read_before_each_update(pairs):
-    found = counts_before(*columns(pairs), vocab_size=6)
+    bucket_E, token_E = columns(pairs)
+    found = seen_before(bucket_E, token_E, vocab_size=6)
+    columns_S = (found.event_S, found.total_S, found.distinct_S, found.token_S)
+    by_event = {event: counts for event, *counts in torch.stack(columns_S, 1).tolist()}
+    assert len(by_event) == len(found.event_S)
     table = defaultdict(Counter)
     for i, (bucket, token) in enumerate(pairs):
         seen = table[bucket]
-        assert found.total_E[i] == seen.total()
-        assert found.distinct_E[i] == len(seen)
-        assert found.token_E[i] == seen[token]
+        assert by_event.get(i, [0, 0, 0]) == [seen.total(), len(seen), seen[token]]
         seen[token] += 1
 
 

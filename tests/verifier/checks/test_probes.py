@@ -84,6 +84,7 @@ PROBES = [
     "V1-calibration",
     "N0-null",
     "N1-reached",
+    "H1-harness",
     "B3-bytes",
 ]
 
