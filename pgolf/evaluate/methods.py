@@ -58,7 +58,8 @@ def sliding(model: GPT, config: MethodConfig) -> Method:
 
 
 def stateful(model: GPT, config: MethodConfig) -> Method:
-    return Stateful(model, config.seq_len, replace(config.stateful, overlap_tokens=0))
+    carrying = replace(config.stateful, overlap_tokens=0)
+    return Stateful(model, config.seq_len, carrying, compiled=config.compiled)
 
 
 def stateful_overlap(model: GPT, config: MethodConfig) -> Method:
@@ -68,7 +69,7 @@ def stateful_overlap(model: GPT, config: MethodConfig) -> Method:
         block = config.stateful.block_tokens
         length = block + config.overlap_tokens
         return Sliding(model, length, block, compiled=config.compiled, name="stateful-overlap")
-    return Stateful(model, config.seq_len, overlapping)
+    return Stateful(model, config.seq_len, overlapping, compiled=config.compiled)
 
 
 def ttt(model: GPT, config: MethodConfig) -> Method:

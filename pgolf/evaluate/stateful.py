@@ -17,7 +17,7 @@ Shapes: B rows, T positions, D model width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -47,6 +47,22 @@ class CarriesState(Protocol):
         """(hidden_BTD, state after the inputs); a position attends to `window` positions, itself included."""
 
 
+ReadFn = Callable[[Tensor, Any, int], tuple[Tensor, Any]]
+"""`CarriesState.hidden_states_from`, compiled or not."""
+
+
+def read_fn(model: GPT, *, compiled: bool | None = None) -> ReadFn:
+    """A model that reads on from a state; compiled on CUDA unless told otherwise.
+
+    One graph for a segment's first block, one for all that follow it, and one for a shorter last block; twice
+    as many with overlap, and again for each number of segments.
+    """
+    if compiled if compiled is not None else model.device.type == "cuda":
+        # Past torch's limit of graphs for one function, fullgraph would raise; this goes on uncompiled.
+        return torch.compile(model.hidden_states_from, dynamic=False)
+    return model.hidden_states_from
+
+
 @dataclass(frozen=True)
 class StatefulConfig:
     """How the stream is cut; the defaults are #2066's block and overlap of 1,024 each."""
@@ -72,7 +88,9 @@ class StatefulConfig:
 class Stateful(Method):
     """Fixed weights and a state per segment."""
 
-    def __init__(self, model: GPT, window: int, config: StatefulConfig) -> None:
+    def __init__(
+        self, model: GPT, window: int, config: StatefulConfig, *, compiled: bool | None = None
+    ) -> None:
         if not isinstance(model, CarriesState):
             raise ValueError(
                 f"{type(model).__name__} carries no state: it has no initial_state and hidden_states_from"
@@ -82,6 +100,7 @@ class Stateful(Method):
         self.window = window
         self.config = config
         self.slots = config.segments
+        self.read = read_fn(model, compiled=compiled)
 
     @property
     def device(self) -> torch.device:
@@ -112,11 +131,11 @@ class Stateful(Method):
     def _read(self, inputs_BT: Tensor) -> tuple[Tensor, Any]:
         """Hidden states of a block, and the state in which the next one begins."""
         if not self.config.overlap_tokens:
-            return self.model.hidden_states_from(inputs_BT, self._state, self.window)
+            return self.read(inputs_BT, self._state, self.window)
         block, length = self.config.block_tokens, inputs_BT.size(1)
-        hidden_BTD, state = self.model.hidden_states_from(inputs_BT[:, :block], self._state, length)
+        hidden_BTD, state = self.read(inputs_BT[:, :block], self._state, length)
         if length > block:
-            again_BTD, _ = self.model.hidden_states_from(inputs_BT[:, block:], state, length)
+            again_BTD, _ = self.read(inputs_BT[:, block:], state, length)
             hidden_BTD = torch.cat((hidden_BTD, again_BTD), dim=1)
         return hidden_BTD, state.without_keys()
 

@@ -6,6 +6,7 @@ key-value heads, E head width (D / H).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,10 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgolf.model.config import GPTConfig
-from pgolf.model.linear import Linear, rms_norm
+from pgolf.model.linear import Linear, joined, rms_norm, scaled
 from pgolf.model.rotary import RotaryTables, rotate
 
 HEAD_GATE_BIAS = 4.0  # sigmoid(4) = 0.98: heads begin open
+
+
+Turn = Callable[[Tensor, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
+"""As `pgolf.model.turn_cuda.turn`."""
 
 
 class Positions(NamedTuple):
@@ -69,6 +74,8 @@ class CausalAttention(nn.Module):
         first = next((i for i in range(config.num_layers) if i not in config.ssm_layers), layer)
         lends = config.value_residual and layer != first
         self.value_gate = nn.Parameter(torch.zeros(1)) if lends else None
+        self.turn: Turn | None = None
+        """As `GPT.fuse` says: norm, turn and gain in one pass; None where it is done step by step."""
 
     def forward(
         self,
@@ -78,32 +85,52 @@ class CausalAttention(nn.Module):
         past: KeyValues | None = None,
         value_embedding_BTC: Tensor | None = None,
         first_value_BKTE: Tensor | None = None,
+        scale_D: Tensor | None = None,
     ) -> Attended:
         """Mix `x` with its past.
 
         `value_embedding_BTC` (C = K x E) is added to the values (#374), then the first layer's values through
         a gate (#413, in #569's form, after arXiv:2410.17897).
+
+        With `scale_D` the outputs are that many times as large, and it is all computed in fewer passes over
+        the activations: the same but for rounding.
         """
-        q_BHTE = rms_norm(self._heads(self.query(x_BTD), self.num_heads))
-        k_BKSE = rms_norm(self._heads(self.key(x_BTD), self.num_kv_heads))
-        flat_value_BTC = self.value(x_BTD)
+        maps = (self.query, self.key, self.value)
+        ready: tuple[Tensor, Tensor, Tensor] | None = None
+        if scale_D is None:
+            query_BTD, key_BTC, value_BTC = (each(x_BTD) for each in maps)
+        else:
+            joined_BTW = joined(x_BTD, maps)
+            query_BTD, key_BTC, value_BTC = torch.split(
+                joined_BTW, [each.out_features for each in maps], dim=-1
+            )
+            if self.turn is not None and past is None:
+                cos_TR, sin_TR = positions.tables
+                ready = self.turn(joined_BTW, cos_TR, sin_TR, self.q_gain, self.num_kv_heads)
+        k_BKSE = rms_norm(self._heads(key_BTC, self.num_kv_heads))
+        v_BKTE = self._heads(value_BTC, self.num_kv_heads) if ready is None else ready[2].transpose(1, 2)
         if value_embedding_BTC is not None:
-            flat_value_BTC = flat_value_BTC + value_embedding_BTC
-        v_BKTE = self._heads(flat_value_BTC, self.num_kv_heads)
+            v_BKTE = v_BKTE + self._heads(value_embedding_BTC, self.num_kv_heads)
         if self.value_gate is not None and first_value_BKTE is not None:
             v_BKTE = v_BKTE + torch.sigmoid(self.value_gate.to(v_BKTE.dtype)) * first_value_BKTE
         v_BKSE = v_BKTE
         if past is not None:
             k_BKSE = torch.cat((past.key_BKSE, k_BKSE), dim=2)
             v_BKSE = torch.cat((past.value_BKSE, v_BKSE), dim=2)
-        q_BHTE = rotate(q_BHTE, positions.tables.last(x_BTD.size(1)))
-        q_BHTE = q_BHTE * self.q_gain.to(q_BHTE.dtype)[:, None, None]
-        y_BHTE = attend(q_BHTE, rotate(k_BKSE, positions.tables), v_BKSE, positions.mask)
+        if ready is None:
+            q_BHTE = rms_norm(self._heads(query_BTD, self.num_heads))
+            q_BHTE = rotate(q_BHTE, positions.tables.last(x_BTD.size(1)))
+            q_BHTE = q_BHTE * self.q_gain.to(q_BHTE.dtype)[:, None, None]
+            turned_BKSE = rotate(k_BKSE, positions.tables)
+        else:
+            q_BHTE, turned_BKSE = ready[0].transpose(1, 2), ready[1].transpose(1, 2)
+        y_BHTE = attend(q_BHTE, turned_BKSE, v_BKSE, positions.mask)
         if self.exclude_own_value:
             y_BHTE = exclude(y_BHTE, v_BKTE)
         if self.head_gate is not None:
             y_BHTE = y_BHTE * self.head_gate(x_BTD)
-        y_BTD: Tensor = self.proj(y_BHTE.transpose(1, 2).reshape(x_BTD.shape))
+        flat_BTD = y_BHTE.transpose(1, 2).reshape(x_BTD.shape)
+        y_BTD: Tensor = self.proj(flat_BTD) if scale_D is None else scaled(flat_BTD, self.proj, scale_D)
         return Attended(y_BTD, KeyValues(k_BKSE, v_BKSE), v_BKTE)
 
     @staticmethod

@@ -44,6 +44,8 @@ class Block(nn.Module):
         self.resid_mix = nn.Parameter(torch.stack((torch.ones(width), torch.zeros(width))))
         self.parallel = config.parallel_from is not None and layer >= config.parallel_from
         self.input_scale = (layer + 1) ** -0.5 if config.ln_scale else 1.0
+        self.fused = False
+        """As `GPT.fuse` says."""
 
     def forward(
         self,
@@ -56,6 +58,9 @@ class Block(nn.Module):
         first_value_BKTE: Tensor | None = None,
     ) -> BlockOutput:
         dtype = x_BTD.dtype
+        # Hooks on single maps, as calibration and LoRA have them, see nothing of a fused block.
+        fused = self.fused and self.training
+        attn_scale_D, mlp_scale_D = (self.attn_scale, self.mlp_scale) if fused else (None, None)
         mix = self.resid_mix.to(dtype)
         x_BTD = mix[0] * x_BTD + mix[1] * x0_BTD
         read_BTD = self._norm(x_BTD)
@@ -70,11 +75,14 @@ class Block(nn.Module):
                 past=past,
                 value_embedding_BTC=value_embedding_BTC,
                 first_value_BKTE=first_value_BKTE,
+                scale_D=attn_scale_D,
             )
-        x_BTD = x_BTD + self.attn_scale.to(dtype) * y_BTD
+        scaled_already = fused and not isinstance(self.attn, StateSpaceMixer)
+        x_BTD = x_BTD + (y_BTD if scaled_already else self.attn_scale.to(dtype) * y_BTD)
         if not self.parallel:
             read_BTD = self._norm(x_BTD)
-        x_BTD = x_BTD + self.mlp_scale.to(dtype) * self.mlp(read_BTD)
+        y_BTD = self.mlp(read_BTD, mlp_scale_D)
+        x_BTD = x_BTD + (y_BTD if fused else self.mlp_scale.to(dtype) * y_BTD)
         return BlockOutput(x_BTD, kept, value_BKTE)
 
     def _norm(self, x_BTD: Tensor) -> Tensor:

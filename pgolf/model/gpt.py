@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgolf.model.attention import KeyValues, Positions
+from pgolf.model.attention import CausalAttention, KeyValues, Positions, Turn
 from pgolf.model.bigram import BigramHash
 from pgolf.model.block import Block
 from pgolf.model.config import GPTConfig
@@ -25,12 +25,15 @@ from pgolf.model.engram import Engram
 from pgolf.model.history import suffix, with_history
 from pgolf.model.linear import Linear, rms_norm
 from pgolf.model.mtp import PREFIX, mtp_loss
-from pgolf.model.rotary import rotary_tables
+from pgolf.model.rotary import RotaryTables, rotary_tables
 from pgolf.model.smear import SmearGate
 from pgolf.model.state import ModelState
 from pgolf.model.state_space import MixerState
 from pgolf.model.value_embedding import ValueEmbedding
 from pgolf.model.visibility import visible
+
+KEPT_POSITIONS = 4096
+"""Rows of rotary tables that `fuse` keeps: two of the longest windows that anything here reads."""
 
 
 class Embedded(NamedTuple):
@@ -68,6 +71,26 @@ class GPT(nn.Module):
         self.mtp_heads = nn.ModuleList(
             Linear(config.model_dim, config.vocab_size, zero_init=True) for _ in range(config.mtp_heads)
         )
+        self._kept_tables: RotaryTables | None = None
+
+    def fuse(self) -> None:
+        """From now on compute with fewer passes over memory: what `loss` is stays, but for rounding.
+
+        Tables of positions are made once, here, for the present device and dtype: a compiled graph would
+        otherwise work out sines and cosines again for every channel of every head that it turns. In training
+        mode, blocks join their maps and fold their scales into weights (`pgolf.model.linear`), and on CUDA a
+        kernel makes queries and keys ready in one pass (`pgolf.model.turn_cuda`).
+        """
+        like = torch.empty(0, dtype=self.compute_dtype, device=self.device)
+        self._kept_tables = self._rotary_tables(KEPT_POSITIONS, like)
+        turn: Turn | None = None
+        if self.device.type == "cuda" and self.config.head_dim.bit_count() == 1:  # a tile's width in Triton
+            from pgolf.model.turn_cuda import turn
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.fused = True
+            elif isinstance(module, CausalAttention):
+                module.turn = turn
 
     @property
     def device(self) -> torch.device:
@@ -176,11 +199,17 @@ class GPT(nn.Module):
         ids_BS = torch.cat((state.ids_BC, ids_BT), dim=1)
         config = self.config
         bos_id = config.bos_id if config.document_mask else None
-        tables = rotary_tables(
-            ids_BS.size(1), config.rope_dims or config.head_dim, config.rope_base, like=like
-        )
+        tables = self._rotary_tables(ids_BS.size(1), like)
         mask = visible(ids_BS, ids_BT.size(1), window=window, bos_id=bos_id)
         return Positions(tables, mask, None if bos_id is None else ids_BT == bos_id)
+
+    def _rotary_tables(self, length: int, like: Tensor) -> RotaryTables:
+        kept = self._kept_tables
+        if kept is not None and length <= len(kept.cos_TR) and _alike(kept.cos_TR, like):
+            return kept.first(length)
+        return rotary_tables(
+            length, self.config.rope_dims or self.config.head_dim, self.config.rope_base, like
+        )
 
     def head(self, hidden_BTD: Tensor) -> Tensor:
         """Softcapped fp32 logits, of shape (B, T, V)."""
@@ -212,3 +241,7 @@ class GPT(nn.Module):
             if ahead is not None:
                 nats = nats + self.config.mtp_loss_weight * ahead
         return nats
+
+
+def _alike(x: Tensor, like: Tensor) -> bool:
+    return x.device == like.device and x.dtype == like.dtype

@@ -21,6 +21,10 @@ class RotaryTables(NamedTuple):
     cos_TR: Tensor
     sin_TR: Tensor
 
+    def first(self, length: int) -> RotaryTables:
+        """The tables of the first `length` positions."""
+        return RotaryTables(self.cos_TR[:length], self.sin_TR[:length])
+
     def last(self, length: int) -> RotaryTables:
         """The tables of the last `length` positions."""
         return RotaryTables(self.cos_TR[-length:], self.sin_TR[-length:])
