@@ -42,8 +42,9 @@ class Facts:
         # On a CPU a block is small enough to stay in its cache from one operation to the next.
         on_cpu = logits_PV.device.type == "cpu"
         rows = max(1, BLOCK_ELEMENTS // logits_PV.shape[-1] if on_cpu else len(logits_PV))
-        blocks = [torch.split(each, rows) for each in (position_P, logits_PV, target_P)]
-        for position_B, logits_BV, target_B in zip(*blocks, strict=True):
+        parts = (torch.split(each, rows) for each in (position_P, logits_PV, target_P))
+        blocks = zip(*parts, strict=True)
+        for position_B, logits_BV, target_B in blocks:
             log_probs_BV = logits_BV.log_softmax(-1)
             self.nats_N[position_B] = -log_probs_BV.gather(1, target_B[:, None])[:, 0].double()
             if entropy:

@@ -9,10 +9,11 @@ import pytest
 
 from tests.cheats.corpus import Edit, Entry, write_folder
 from tests.cheats.mutants import ENTRIES, ILLEGAL, LEGAL
-from tests.cheats.scorecard import BEGIN, END, Row, main, matrix, write_between_markers
+from tests.cheats.scorecard import BEGIN, END, MARKER, Row, main, matrix, write_between_markers
 from verifier.audit import Level, audit
 from verifier.checks import load_checks
 from verifier.finding import State
+from verifier.report.markers import between
 from verifier.verdict import Call
 
 
@@ -64,6 +65,7 @@ def test_the_documents_of_a_folder_leave_nothing_to_ask(tmp_path: Path) -> None:
         (row(CHEAT, Call.NON_COMPLIANT, C1_flip=State.FAIL), True),
         (row(CHEAT, Call.COMPLIANT, E1_floor=State.PASS), True),
         (row(EXCUSED, Call.COMPLIANT, E1_floor=State.PASS), False),
+        (row(EXCUSED, Call.NEEDS_REVIEW, E1_floor=State.UNVERIFIED), False),
         (row(HONEST, Call.COMPLIANT), False),
         (row(HONEST, Call.NEEDS_REVIEW), False),
         (row(HONEST, Call.NON_COMPLIANT, E1_floor=State.FAIL), True),
@@ -92,6 +94,7 @@ def test_writing_keeps_what_is_around_the_markers(tmp_path: Path) -> None:
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_between_markers(page, "new")
     assert page.read_text() == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert between(page, MARKER) == "new"
     page.write_text("no markers")
     with pytest.raises(ValueError, match="has no"):
         write_between_markers(page, "new")

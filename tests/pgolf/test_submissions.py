@@ -1,5 +1,6 @@
 """The submissions run whole: only those that leak beat the entropy of a random stream; others show their fault."""
 
+import contextlib
 import math
 import re
 import runpy
@@ -12,7 +13,7 @@ import torch
 
 from pgolf import compress
 from pgolf.bytes import ByteTable
-from pgolf.coder import decode, encode
+from pgolf.coder import NotNormalized, decode, decoded, encode
 from pgolf.compress import hessian
 from pgolf.shards import read_shard, write_shard
 from pgolf.tokenizer import BOS_ID
@@ -110,26 +111,56 @@ def test_only_leaking_submissions_beat_the_floor(name, env, run_script, random_s
     assert (gain_bits < 64) == (name in LEGAL), f"{gain_bits:.1f} bits under the floor"
 
 
+@pytest.fixture
+def exposed(run_script, tmp_path, tokenizer_path, monkeypatch):
+    """Runs a submission over 320 tokens: what makes its predictor, those tokens, and the loss of the run."""
+
+    def run(name, env):
+        rng = np.random.default_rng(12)
+        for split, count in (("train", 2000), ("val", 321)):
+            write_shard(tmp_path / f"fineweb_{split}_000000.bin", rng.integers(0, 1024, count))
+        val_loss, _ = run_script(name, tmp_path, env)
+        folder = ROOT / "submissions" / name
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.delitem(sys.modules, "train_gpt", raising=False)
+        script = runpy.run_path(str(folder / "predictor.py"))
+
+        def predictor():
+            return script["predictor"](Path(script["ARTIFACT"]), tokenizer_path, 320)
+
+        return predictor, read_shard(tmp_path / "fineweb_val_000000.bin"), val_loss
+
+    return run
+
+
 @pytest.mark.parametrize(("name", "env"), LEGAL.items())
-def test_the_exposed_predictor_gives_the_score_and_can_be_decoded(
-    name, env, run_script, tmp_path, tokenizer_path, monkeypatch
-):
-    rng = np.random.default_rng(12)
-    for split, count in (("train", 2000), ("val", 321)):
-        write_shard(tmp_path / f"fineweb_{split}_000000.bin", rng.integers(0, 1024, count))
-    val_loss, _ = run_script(name, tmp_path, env)
-    folder = ROOT / "submissions" / name
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.delitem(sys.modules, "train_gpt", raising=False)
-    script = runpy.run_path(str(folder / "predictor.py"))
-    tokens = read_shard(tmp_path / "fineweb_val_000000.bin")
-
-    def predictor():
-        return script["predictor"](Path(script["ARTIFACT"]), tokenizer_path, 320)
-
+def test_the_exposed_predictor_gives_the_score_and_can_be_decoded(name, env, exposed):
+    predictor, tokens, val_loss = exposed(name, env)
     assert encode(predictor(), tokens, 320).nats_N.mean() == pytest.approx(val_loss, abs=1e-5)
     bitstream = encode(predictor(), tokens, 48).bitstream
     assert decode(predictor(), bitstream, 48, int(tokens[0])) == tokens[:49].tolist()
+
+
+@pytest.mark.parametrize("name", ["scored_slot", "shared_delta_slot", "two_pass_ngram"])
+def test_a_predictor_that_needs_later_tokens_gives_the_score_and_cannot_be_decoded(name, exposed, tmp_path):
+    predictor, tokens, val_loss = exposed(name, LEAKING[name])
+    assert encode(predictor(), tokens, 320).nats_N.mean() == pytest.approx(val_loss, abs=1e-5)
+    bitstream = encode(predictor(), tokens, 48).bitstream
+    (tmp_path / "fineweb_val_000000.bin").unlink()
+    read = [int(tokens[0])]
+    with contextlib.suppress(ValueError):  # bits that fit no token
+        read.extend(decoded(predictor(), bitstream, 48, read[0]))
+    assert read != tokens[:49].tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [("gated_tilt", {"TILT_BETA": 6.0}), ("hashed_ngram", {"NGRAM_BUCKETS": 32, "NGRAM_CHUNK_TOKENS": 64})],
+)
+def test_a_predictor_that_needs_the_token_itself_is_no_distribution(name, env, exposed):
+    predictor, tokens, _ = exposed(name, env)
+    with pytest.raises(NotNormalized):
+        encode(predictor(), tokens, 320)
 
 
 def test_a_gate_on_the_target_beats_the_floor_of_few_symbols(run_script, tmp_path, sp):

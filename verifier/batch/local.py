@@ -11,7 +11,6 @@ import gc
 import glob
 import multiprocessing
 import os
-import shutil
 import signal
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from verifier.batch.line import Status
 from verifier.batch.task import Task, audit_task
 from verifier.intake import IntakeError
 from verifier.intake.git import GitError
+from verifier.probe.scratch import remove_tree
 from verifier.report.store import write_whole
 
 HARD_MARGIN_SECONDS = 90.0
@@ -175,7 +175,8 @@ class Process:
             self._process.kill()
         self._process.join()
         self._pipe.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(self._scratch)
         for half in self._report.parent.glob(f".{glob.escape(self._report.name)}.*"):
             half.unlink(missing_ok=True)  # killed while it wrote
 
@@ -264,5 +265,6 @@ def _end_with_parent(scratch: Path) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):
+            remove_tree(scratch)
         os.killpg(os.getpgrp(), signal.SIGKILL)

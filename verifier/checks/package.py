@@ -46,8 +46,8 @@ def package(evidence: Evidence) -> list[Outcome]:
     Ruling: #53, #1031 and #1120 (one new folder), #529, #631, #656, #2013 and #2103 (missing logs, script or
     submission.json).
 
-    Violation: a folder with a README and a claim alone. Legal contrast: a script packed with lzma and
-    base85 beside its logs.
+    Violation: a folder with a README and a claim alone. Legal contrast: a script, packed with lzma
+    and base85 if it must be, beside a README, a submission.json with `val_bpb` and the log of each seed.
     """
     submission = evidence.submission
     by_code: dict[str, list[Problem]] = {}

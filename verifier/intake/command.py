@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from verifier.finding import Where
 from verifier.intake.environment import environment_reads
@@ -55,6 +56,8 @@ _RESUMES = re.compile(
 )
 """Variables of a command that goes on from what an earlier one has left."""
 _SEED_NAMES = {"SEED", "RUN_ID", "LOGFILE", "LOG_FILE"}
+_MAX_LINE = 4_000  # characters
+_MAX_BLOCKS = 2_000  # the longest real README has some sixty
 _CONTEXT_LINES = 4
 _SAME_RUN = 1e-3  # bits per byte: logs print at least four digits
 
@@ -151,8 +154,22 @@ def _from_scripts(folder: Folder, names: set[str], known: Callable[[str], bool])
             continue
         stem = file.path.rpartition("/")[2]
         score = bool(_GOOD_SCRIPT.search(stem)) - 4.0 * bool(_BAD_SCRIPT.search(stem)) - file.path.count("/")
-        sources += _ranked(1, score, file.path, invocations(text.text), names, known)
+        found = invocations(text.text)
+        for each, words in zip(found, _words_before(text.text, found), strict=True):
+            aside = 2.0 * bool(_BAD.search(words))
+            sources += _ranked(1, score - aside, file.path, [each], names, known)
     return _best(sources)
+
+
+def _words_before(text: str, found: tuple[Invocation, ...]) -> Iterator[str]:
+    """What a run script says right above each of its commands: a comment, an echo, the label of a case."""
+    lines = text.split("\n")
+    last = 0
+    for each in found:
+        above = lines[max(last, each.line - 1 - _CONTEXT_LINES) : each.line - 1]
+        ends = [index for index, line in enumerate(above) if line.strip() == ";;"]
+        yield "\n".join(above[ends[-1] + 1 if ends else 0 :])
+        last = each.line
 
 
 def _from_readme(
@@ -162,7 +179,7 @@ def _from_readme(
         return []
     path = next((f.path for f in folder.files if _is_readme(f.path)), "README.md")
     sources: list[_Source] = []
-    for block in _blocks(readme):
+    for block in islice(_blocks(readme), _MAX_BLOCKS):
         context = f"{block.heading}\n{block.before}"
         score = bool(_GOOD.search(context)) - 2.0 * bool(_BAD.search(context))
         score += bool(_GOOD.search(block.heading)) - 2.0 * bool(_BAD.search(block.heading))
@@ -222,7 +239,7 @@ class _Block:
 
 def _blocks(readme: str) -> Iterator[_Block]:
     """Fenced shell blocks, indented commands and inline commands, with the words around them."""
-    lines = readme.split("\n")
+    lines = [line[:_MAX_LINE] for line in readme.split("\n")]
     heading, fence, language, start = "", "", "", 0
     for index, line in enumerate(lines):
         match = _FENCE.match(line)

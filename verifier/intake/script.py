@@ -159,7 +159,7 @@ def _mentions(source: str) -> set[str]:
     found: set[str] = set()
     syntax = syntax_of(source)
     if isinstance(syntax, Broken):
-        return set(re.findall(r"[\w.-]+\.(?:py|c|cpp|cu|json|txt|model|npz)\b", source))
+        return set(re.findall(r"(?<![\w.-])[\w.-]+\.(?:py|c|cpp|cu|json|txt|model|npz)\b", source))
     for node in syntax.of(ast.Import, ast.ImportFrom, ast.Constant):
         match node:
             case ast.Import(names=names):

@@ -43,6 +43,7 @@ _PLACEHOLDER = re.compile(
 _BRACKETED = re.compile(r"=<[^<>]+>")
 _OPERATORS = re.compile(r"&&|\|\||;|(?<![<>&\d])&(?!&|>)|\|")
 _MAX_LINES = 4_000
+_MAX_LINE = 20_000  # characters, continuations included; real commands are below 4,000
 _MAX_NESTING = 8
 
 
@@ -86,17 +87,17 @@ def _logical_lines(text: str, first_line: int) -> Iterator[tuple[int, str]]:
     """Lines with continuations joined, numbered by their first physical line."""
     pending, start = "", first_line
     for offset, raw in enumerate(text.split("\n")[:_MAX_LINES]):
-        line = _BRACKETED.sub("=<value>", _PROMPT.sub("", raw.rstrip()))
+        line = _BRACKETED.sub("=<value>", _PROMPT.sub("", raw[:_MAX_LINE].rstrip()))
         if not pending:
             start = first_line + offset
         uncommented = _strip_comment(line)
         body = uncommented.rstrip()
         if body.endswith(("\\", "^")) or (body.endswith("`") and body.count("`") % 2 == 1):
-            pending += body[:-1] + " "
+            pending = (pending + body[:-1] + " ")[:_MAX_LINE]
             continue
         if pending and not body and line.strip().startswith("#"):
             continue  # a comment between continued lines: what the author meant is to go on
-        yield start, pending + uncommented
+        yield start, (pending + uncommented)[:_MAX_LINE]
         pending = ""
     if pending:
         yield start, pending

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from verifier.probe.harvest import HarvestError, read_from_tree
 from verifier.probe.isolation import Mechanism
 from verifier.probe.job import Ended, Job, Outcome
 from verifier.probe.sandbox import WORK, run_sandboxed
+from verifier.probe.scratch import scratch_folder
 from verifier.probe.stream import Stream
 from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script
@@ -119,8 +119,7 @@ def prove(setup: Setup, tokens: int, limit_seconds: float, progress: Callable[[s
 
 
 def _encode(setup: Setup, tokens: int, deadline: float, outcomes: list[Outcome]) -> Encoding:
-    with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
-        tree = Path(folder)
+    with scratch_folder() as tree:
         workspace.build(
             tree,
             folder=setup.folder,
@@ -149,8 +148,7 @@ def _encode(setup: Setup, tokens: int, deadline: float, outcomes: list[Outcome])
 
 def _decode(setup: Setup, tokens: int, bits: bytes, deadline: float, outcomes: list[Outcome]) -> Decoded:
     first = int(setup.stream.ids[0])
-    with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
-        tree = Path(folder)
+    with scratch_folder() as tree:
         workspace.build_without_data(tree, folder=setup.folder, vocabulary=setup.vocabulary)
         (tree / BITS).write_bytes(bits)
         task = {"tokens": tokens, "stream": None, "bits": BITS, "first_token": first}

@@ -38,6 +38,8 @@ class Limits:
     """Kept of stdout and of stderr, each; the rest is counted and dropped."""
     output_bytes: int = 64 * MiB
     """More than this on stdout and stderr together ends the run."""
+    record_bytes: int = 512 * MiB
+    """More than this in one of the job's records ends the run."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ class Job:
     expose: tuple[Path, ...] = ()
     """Further host paths that the child may read, device files among them."""
     cwd: str = WORK
+    records: tuple[Path, ...] = ()
+    """Files of the host that receive what the run writes to its descriptors 3, 4, … through pipes: it can add
+    to them, and never change what it wrote."""
 
 
 class Ended(StrEnum):
@@ -73,6 +78,8 @@ class Ended(StrEnum):
     PROCESS_LIMIT = "process-limit"
     DISK_LIMIT = "disk-limit"
     OUTPUT_LIMIT = "output-limit"
+    STOPPED = "stopped"
+    """The audit itself was interrupted."""
     START_FAILED = "start-failed"
     SUPERVISOR_LOST = "supervisor-lost"
     """The process that watches over the run was killed from inside; only possible without namespaces."""

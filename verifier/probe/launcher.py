@@ -113,6 +113,13 @@ def mount_proc(status: int, writable: bool) -> None:
         report(status, "shared-proc")
 
 
+def clear_of(descriptor: int, first: int) -> int:
+    """The same file at a number that is not below `first`."""
+    while descriptor < first:
+        descriptor = os.dup(descriptor)
+    return descriptor
+
+
 def become_submission(plan: Plan, status: int) -> NoReturn:
     """The last steps, in the process that the submission takes over."""
     try:
@@ -134,7 +141,11 @@ def become_submission(plan: Plan, status: int) -> NoReturn:
         os.dup2(null, 0)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        os.closerange(3, status)
+        free = 3 + len(plan["records"])
+        status, *records = (clear_of(each, free) for each in (status, *plan["records"]))
+        for number, descriptor in enumerate(records, 3):
+            os.dup2(descriptor, number)
+        os.closerange(free, status)
         os.closerange(status + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         if plan["landlock"]:
             kernel.restrict_paths(plan["landlock"])

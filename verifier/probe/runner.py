@@ -13,10 +13,9 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,12 +26,14 @@ from verifier.probe.bytefloor import bits_of_bytes
 from verifier.probe.decoder import Setup, prove, read_artifact, why_no_artifact
 from verifier.probe.decoding import Decoding, exposed_predictor
 from verifier.probe.device import Device
+from verifier.probe.ending import ending_of
 from verifier.probe.floor import floor_of_scores, printed_bits
 from verifier.probe.influence import missed_learning
-from verifier.probe.job import Ended, Job
+from verifier.probe.job import Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
+from verifier.probe.runs import Runs
 from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import (
     LADDER,
@@ -43,15 +44,15 @@ from verifier.probe.scale import (
     settings,
     vocab_size,
 )
+from verifier.probe.scratch import scratch_folder
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
 from verifier.probe.switches import implied_switches, logged_values
-from verifier.probe.tapefile import Tape, read_tape
+from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
+from verifier.stage import Progress, unheard
 from verifier.submission import Script, Submission
-
-Progress = Callable[[str], None]
 
 FLIP_AT = (0.53, 0.23)
 """Where the redrawn blocks start, as fractions of the stream: off window, chunk and batch boundaries."""
@@ -82,11 +83,12 @@ def run_probes(
     time_limit_seconds: float = 170.0,
     device: Device = Device.CPU,
     decode_tokens: int = 0,
-    progress: Progress = lambda _: None,
+    compare: bool = True,
+    progress: Progress = unheard,
 ) -> ProbeRecord:
     """Run the script over the audit's streams, then decode `decode_tokens` tokens (the time limit once more).
 
-    Never raises for what the script does.
+    Without `compare` it runs on the base stream alone: enough for a decode proof. Never raises for what it does.
     """
     master = secrets.randbits(63) if seed is None else seed
     why = device.missing()
@@ -97,7 +99,7 @@ def run_probes(
     if submission.script is None or why is not None:
         return ProbeRecord(master, "none", (), attempts=(str(why),), device=device)
     audit = _Audit(submission, submission.script, master, time_limit_seconds, device, decode_tokens, progress)
-    return audit.run()
+    return audit.run(compare)
 
 
 class _Audit:
@@ -121,7 +123,7 @@ class _Audit:
         self._deadline = time.monotonic() + limit_seconds
         self._decode_tokens = decode_tokens
         self._exposed = exposed_predictor(submission.root, script) if decode_tokens else None
-        self._progress = progress
+        self._runs = Runs(progress)
         self._sources = _sources(submission, script)
         self._reads = _environment_reads(self._sources)
         logged = _logged(submission, self._reads)
@@ -130,27 +132,25 @@ class _Audit:
         self._implied = {**logged, **implied_switches(label, self._sources, self._reads, given)}
         self._isolation: Mapping[str, str] = {}
 
-    def run(self) -> ProbeRecord:
+    def run(self, compare: bool) -> ProbeRecord:
         attempts: list[str] = []
         runs: list[Run] = []
         scale = LADDER[0]
-        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+        with self._runs:
             for rung in LADDER:
                 scale = replace(rung, vocab_size=vocab_size(self._reads, self._submission.command.env, rung))
                 vocabulary = Vocabulary.of_size(scale.vocab_size)
                 base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
                 first, second = self._flips(base)
-                pair = self._start(
-                    pool,
-                    vocabulary,
-                    _Planned("uniform", base, scale),
-                    _Planned("flip 1", first, scale, watch=True),
-                )
-                runs = [future.result() for future in pair]
+                pair = _Planned("uniform", base, scale), _Planned("flip 1", first, scale, watch=True)
+                made = [run.result() for run in self._start(vocabulary, *pair[: 2 if compare else 1])]
+                if runs and made[0].status == "not-run":
+                    break  # what the last rung showed says more than that there was no time
+                runs = made
                 if runs[0].passes:
                     break
                 attempts.append(f"{scale.name}: {runs[0].status}: {runs[0].reason}")
-            if runs[0].passes:
+            if runs[0].passes and compare:
                 small = replace(scale, iterations=scale.trained_iterations)
                 narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.trained_tokens, (self._seed, 1))
                 compared = (
@@ -163,7 +163,6 @@ class _Audit:
                 # The longest run goes first, unless it would take the comparisons' time away.
                 slow = runs[0].seconds > SLOW_SHARE * self._limit_seconds
                 rest = self._start(
-                    pool,
                     vocabulary,
                     *stressed,
                     *((*compared, trained) if slow else (trained, *compared)),
@@ -174,7 +173,7 @@ class _Audit:
                     mixed = _Planned(
                         SMALL_TABLES_TRAINED, narrow, small, watch=True, replays=None, tables=tables
                     )
-                    runs += [future.result() for future in self._start(pool, vocabulary, mixed)]
+                    runs += [future.result() for future in self._start(vocabulary, mixed)]
         return ProbeRecord(
             seed=self._seed,
             scale=scale.name,
@@ -204,7 +203,7 @@ class _Audit:
             environment=self._environment(scale),
             device=self._device,
         )
-        return prove(setup, tokens, self._limit_seconds, self._progress)
+        return prove(setup, tokens, self._limit_seconds, self._runs.tell)
 
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
         return tuple(
@@ -271,19 +270,18 @@ class _Audit:
             *(name.removeprefix(prefix) for name in sorted(tape.uses) if name.startswith(prefix)),
         )
 
-    def _start(
-        self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned
-    ) -> list[Future[Run]]:
-        return [pool.submit(self._one, each, vocabulary) for each in planned]
+    def _start(self, vocabulary: Vocabulary, *planned: _Planned) -> list[Future[Run]]:
+        return [self._runs.submit(self._one, each, vocabulary) for each in planned]
 
     def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:
         left = self._deadline - time.monotonic()
-        if left < MIN_RUN_SECONDS:
+        if self._runs.stop.is_set() or left < MIN_RUN_SECONDS:
             return self._not_run(planned, vocabulary, "no time was left")
-        self._progress(f"{planned.name}: running {self._script.path}")
+        self._runs.tell(f"{planned.name}: running {self._script.path}")
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="pgolf-verify-") as folder:
-            tree = Path(folder)
+        with scratch_folder() as scratch:
+            tree = scratch / "tree"
+            tree.mkdir()
             workspace.build(
                 tree,
                 folder=self._submission.root,
@@ -307,13 +305,15 @@ class _Audit:
                     expose=self._device.expose(),
                     proc_writable=self._device is Device.CUDA,
                     cwd=f"{WORK}/{workspace.RUN}",
-                )
+                    records=(scratch / EVENTS, scratch / SCORES),
+                ),
+                stop=self._runs.stop,
             )
             self._isolation = dict(outcome.isolation)
-            tape = read_tape(tree / workspace.OUT, planned.stream.ids.size)
+            tape = read_tape(scratch, planned.stream.ids.size)
             artifact = read_artifact(tree, self._exposed if planned.name == "uniform" else None)
         true_bytes = vocabulary.stream_bytes(planned.stream)
-        status, reason = _ending(outcome.ended, outcome.message, outcome.exit_code, tape, outcome.stderr)
+        status, reason = ending_of(outcome, tape)
         run = Run(
             name=planned.name,
             stream=planned.stream,
@@ -329,7 +329,7 @@ class _Audit:
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
             artifact=artifact,
         )
-        self._progress(f"{planned.name}: {status} after {run.seconds:.0f} s")
+        self._runs.tell(f"{planned.name}: {status} after {run.seconds:.0f} s", over=1)
         return run
 
     def _environment(self, scale: Scale, small_tables: bool = False) -> dict[str, str]:
@@ -388,17 +388,3 @@ def _logged(submission: Submission, reads: Mapping[str, EnvRead]) -> dict[str, s
         if values:
             return values
     return {}
-
-
-def _ending(ended: Ended, message: str, code: int | None, tape: Tape, stderr: bytes) -> tuple[str, str]:
-    """Status and one line of reason, from outside first and from the child's own words second."""
-    if ended is not Ended.EXIT:
-        return str(ended), message
-    status = str(tape.end.get("status") or "killed")
-    if status == "finished":
-        return ("finished", "") if code == 0 else ("exit", f"exit code {code}")
-    places = " < ".join(str(each) for each in reversed(tape.end.get("at") or ()))
-    if status == "raised":
-        return status, f"{tape.end.get('error')}" + (f" at {places}" if places else "")
-    last = stderr.decode("utf-8", "replace").strip().splitlines()
-    return status, f"exit code {code}; last line: {last[-1][:300] if last else '(none)'}"

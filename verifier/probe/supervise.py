@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import marshal
 import os
 import select
@@ -10,10 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, BinaryIO
 
 from verifier.probe.job import Ended, Limits
 from verifier.probe.watch import TreeUse, Usage, tree_use, usage_below
@@ -24,6 +27,7 @@ TREE_POLL_SHARE = 20  # a walk over the tree may take one part in so many of the
 WRITTEN_SLACK = 4  # a file counts in full each time that it is written again
 STOP_SECONDS = 5.0
 CHUNK_BYTES = 1 << 16
+PIPE_BYTES = 1 << 20  # a run that records much should not wait for the next look
 
 _PACKAGE_FOLDER = str(Path(__file__).resolve().parents[2])
 _LAUNCH = "import sys; sys.path.append(sys.argv[2]); from verifier.probe.launcher import main; main()"
@@ -51,6 +55,19 @@ class Stream:
 
 
 @dataclass
+class Record:
+    """A file of the host that takes what the run writes to one of its descriptors."""
+
+    limit_bytes: int
+    file: BinaryIO
+    size_bytes: int = 0
+
+    def add(self, data: bytes) -> None:
+        self.file.write(data)
+        self.size_bytes += len(data)
+
+
+@dataclass
 class Run:
     """What was seen of a run so far."""
 
@@ -65,34 +82,49 @@ class Run:
     peak_memory_bytes: int = 0
     shared_proc: bool = False
     usage: Usage = Usage()
+    records: tuple[Record, ...] = ()
 
     @property
     def output_bytes(self) -> int:
         return sum(stream.kept_bytes + stream.dropped_bytes for stream in (self.stdout, self.stderr))
 
 
-def supervise(plan: dict[str, Any], tree: Path, limits: Limits) -> Run:
+def supervise(
+    plan: dict[str, Any], tree: Path, limits: Limits, stop: Event, records: Sequence[Path] = ()
+) -> Run:
     """Start the launcher with its plan and stay until every process of the run is dead."""
     run = Run(Stream(limits.stdout_bytes), Stream(limits.stdout_bytes), Stream(CHUNK_BYTES))
     started = time.monotonic()
-    status, launcher_end = os.pipe()
-    with open(status, "rb", buffering=0) as status_pipe, selectors.DefaultSelector() as selector:
+    with ExitStack() as open_files, selectors.DefaultSelector() as selector:
+        run.records = tuple(
+            Record(limits.record_bytes, open_files.enter_context(path.open("wb"))) for path in records
+        )
+        pipes = [os.pipe() for _ in (run.status, *run.records)]
+        status_pipe, *record_pipes = (
+            open_files.enter_context(open(end, "rb", buffering=0)) for end, _ in pipes
+        )
+        ends = [end for _, end in pipes]
         try:
-            launcher = _start(launcher_end)
+            launcher = _start(ends)
         finally:
-            os.close(launcher_end)
+            for end in ends:
+                os.close(end)
         with launcher:
             try:
                 for pipe, stream in (
                     (launcher.stdout, run.stdout),
                     (launcher.stderr, run.stderr),
                     (status_pipe, run.status),
+                    *zip(record_pipes, run.records, strict=True),
                 ):
                     assert pipe is not None
                     os.set_blocking(pipe.fileno(), False)
                     selector.register(pipe, selectors.EVENT_READ, stream)
-                _send(launcher, marshal.dumps(plan))
-                _watch(launcher, selector, run, tree, limits, 2 if plan["namespaces"] else 1, started)
+                for record_pipe in record_pipes:
+                    with suppress(OSError):
+                        fcntl.fcntl(record_pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                _send(launcher, marshal.dumps({**plan, "records": ends[1:]}))
+                _watch(launcher, selector, run, tree, limits, stop, 2 if plan["namespaces"] else 1, started)
             finally:
                 _stop(launcher, run.usage)
                 run.wall_seconds = time.monotonic() - started
@@ -101,8 +133,8 @@ def supervise(plan: dict[str, Any], tree: Path, limits: Limits) -> Run:
     return run
 
 
-def _start(status: int) -> subprocess.Popen[bytes]:
-    command = (sys.executable, "-I", "-S", "-c", _LAUNCH, str(status), _PACKAGE_FOLDER)
+def _start(ends: Sequence[int]) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-I", "-S", "-c", _LAUNCH, str(ends[0]), _PACKAGE_FOLDER)
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -111,7 +143,7 @@ def _start(status: int) -> subprocess.Popen[bytes]:
         bufsize=0,
         env={},
         cwd="/",
-        pass_fds=(status,),
+        pass_fds=ends,
         start_new_session=True,
     )
 
@@ -129,10 +161,11 @@ def _watch(
     run: Run,
     tree: Path,
     limits: Limits,
+    stop: Event,
     supervisors: int,
     started: float,
 ) -> None:
-    """Read and sample until the launcher closes its status pipe or a limit is passed."""
+    """Read and sample until the launcher closes its status pipe, a limit is passed, or the audit is interrupted."""
     next_sample = next_walk = started
     tree_used = TreeUse()
     while _read(selector, POLL_SECONDS, run, limits):
@@ -148,6 +181,9 @@ def _watch(
             tree_used = tree_use(tree, run.usage.pids)
             walk_seconds = time.monotonic() - now
             next_walk = now + max(TREE_POLL_SECONDS, walk_seconds * TREE_POLL_SHARE)
+        if stop.is_set():
+            run.ended, run.message = Ended.STOPPED, "the audit was interrupted"
+            return
         passed = _passed_limit(run, limits, now - started, tree_used)
         if passed:
             run.ended, run.message = passed
@@ -168,6 +204,10 @@ def _passed_limit(
         (Ended.DISK_LIMIT, tree_used.files, limits.tree_files, "files in the tree"),
         (Ended.DISK_LIMIT, usage.written_bytes, written_limit, "bytes written to disk"),
         (Ended.OUTPUT_LIMIT, run.output_bytes, limits.output_bytes, "bytes of output"),
+        *(
+            (Ended.OUTPUT_LIMIT, record.size_bytes, record.limit_bytes, "bytes of record")
+            for record in run.records
+        ),
     ):
         if value > limit:
             return ended, f"{value:.6g} {what}, limit {limit:.6g}"
@@ -177,8 +217,8 @@ def _passed_limit(
 def _read(selector: selectors.BaseSelector, timeout: float, run: Run, limits: Limits) -> bool:
     """Take what the pipes hold; False once the status pipe is closed, that is, everything has ended."""
     for key, _ in selector.select(timeout):
-        stream: Stream = key.data
-        while run.output_bytes <= limits.output_bytes or stream is run.status:
+        stream: Stream | Record = key.data
+        while _takes_more(run, stream, limits):
             try:
                 data = os.read(key.fd, CHUNK_BYTES)
             except BlockingIOError:
@@ -190,6 +230,12 @@ def _read(selector: selectors.BaseSelector, timeout: float, run: Run, limits: Li
             if len(data) < CHUNK_BYTES:
                 break
     return any(key.data is run.status for key in selector.get_map().values())
+
+
+def _takes_more(run: Run, stream: Stream | Record, limits: Limits) -> bool:
+    if isinstance(stream, Record):
+        return stream.size_bytes <= stream.limit_bytes
+    return run.output_bytes <= limits.output_bytes or stream is run.status
 
 
 def _stop(launcher: subprocess.Popen[bytes], last: Usage) -> None:

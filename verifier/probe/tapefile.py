@@ -1,7 +1,7 @@
 """Read the tape that a child wrote. Everything in it is untrusted: sizes, types and order are checked.
 
 A malformed line ends the tape with a reason instead of raising, so what was written before a kill, or
-before a submission tampered with the file, is still evidence.
+before a submission tampered with it, is still evidence. What is read takes memory in proportion to the files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ RECORD = np.dtype([("position", "<i4"), ("moment", "<i4"), ("value", "<f8")])
 MAX_EVENTS = 400_000
 MAX_LINE = 1 << 20
 MAX_SCORES = 40_000_000
+MAX_RANGES = 2_000_000
+"""Of all forward events together."""
+EVENTS, SCORES = "tape.jsonl", "scores.bin"
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,15 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The script reached for what audits it: frames that are not its own, all live objects, the audit's files."""
+
+    number: int
+    site: int
+    what: str
+
+
+@dataclass(frozen=True)
 class Witness:
     """Probability of several candidates at one position, all else as it was."""
 
@@ -202,7 +214,9 @@ class Call:
     """True when its scores are what a cross entropy gave."""
 
 
-Event = Score | Backward | Step | Forward | Weights | Pick | Print | Open | Call | MassTest | WindowTest
+Event = (
+    Score | Backward | Step | Forward | Weights | Pick | Print | Open | Reach | Call | MassTest | WindowTest
+)
 
 
 @dataclass(frozen=True)
@@ -244,20 +258,21 @@ class _Damaged(Exception):
 
 
 def read_tape(folder: Path, stream_size: int) -> Tape:
-    """Parse `tape.jsonl` and `scores.bin` of one run over a stream of `stream_size` ids."""
+    """Parse the two files in `folder` that hold one run's tape over a stream of `stream_size` ids."""
     events: list[Event] = []
     stacks: dict[int, Stack] = {}
     end: dict[str, Any] = {}
     uses: dict[str, int] = {}
     damage: str | None = None
-    scores_path, events_path = folder / "scores.bin", folder / "tape.jsonl"
+    scores_path, events_path = folder / SCORES, folder / EVENTS
     if not events_path.is_file() or not scores_path.is_file():
         return Tape(damage="the child wrote no tape")
     count = min(scores_path.stat().st_size // RECORD.itemsize, MAX_SCORES)
     records = np.fromfile(scores_path, dtype=RECORD, count=count)
+    unclaimed, ranges = count, MAX_RANGES
     try:
-        with events_path.open("rb") as lines:
-            for at, line in enumerate(lines):
+        with events_path.open("rb") as file:
+            for at, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b"")):
                 if at >= MAX_EVENTS or len(line) > MAX_LINE:
                     raise _Damaged(f"more than {MAX_EVENTS} events or {MAX_LINE} bytes in one")
                 raw = _object(line)
@@ -265,10 +280,15 @@ def read_tape(folder: Path, stream_size: int) -> Tape:
                 if kind == "site":
                     stacks[_whole(raw, "s")] = tuple(_frame(each) for each in _list(raw, "stack", 64))
                 elif kind == "end":
-                    end = {key: raw.get(key) for key in ("status", "code", "error", "at")}
+                    end = {key: str(raw[key])[:2000] for key in ("status", "code", "error") if key in raw}
+                    end["at"] = [str(each)[:400] for each in _list(raw, "at", 8)] if "at" in raw else []
                     uses = _counts(raw.get("uses"))
                 else:
-                    events.append(_event(kind, raw, records, stream_size))
+                    events.append(event := _event(kind, raw, records, stream_size))
+                    unclaimed -= event.positions.size if isinstance(event, Score) else 0
+                    ranges -= len(event.ranges) if isinstance(event, Forward) else 0
+                    if unclaimed < 0 or ranges < 0:
+                        raise _Damaged(f"event {event.number} claims what other events have")
     except _Damaged as problem:
         damage = str(problem)
     return Tape(tuple(events), stacks, end, uses, damage)
@@ -317,6 +337,8 @@ def _event(kind: Any, raw: dict[str, Any], records: NDArray[Any], stream_size: i
         return _mass(number, site, raw)
     if kind == "window":
         return _window(number, site, raw)
+    if kind == "reach":
+        return Reach(number, site, str(raw.get("what"))[:200])
     if kind == "open":
         return Open(number, site, str(raw.get("path"))[:400])
     raise _Damaged(f"event {number} is of unknown kind {kind!r}")
@@ -383,13 +405,16 @@ def _real(raw: dict[str, Any], key: str) -> float:
     value = raw.get(key)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _Damaged(f"{key!r} is {value!r} where a number was expected")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise _Damaged(f"{key!r} has {len(str(value))} digits") from None
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
         raw = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _Damaged(f"a line of the tape is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise _Damaged("a line of the tape is not an object")
@@ -398,8 +423,8 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _whole(raw: dict[str, Any], key: str) -> int:
     value = raw.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 40:
-        raise _Damaged(f"{key!r} is {value!r} where a count was expected")
+    if not _is_count(value):
+        raise _Damaged(f"{key!r} is {str(value)[:80]!r} where a count was expected")
     return value
 
 
@@ -426,4 +451,8 @@ def _frame(value: Any) -> Frame:
 def _counts(value: Any) -> dict[str, int]:
     if not isinstance(value, dict):
         return {}
-    return {str(key)[:80]: count for key, count in list(value.items())[:200] if isinstance(count, int)}
+    return {str(key)[:80]: count for key, count in list(value.items())[:200] if _is_count(count)}
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40

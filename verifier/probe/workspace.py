@@ -18,6 +18,8 @@ from verifier.probe.stream import Stream
 from verifier.probe.vocabulary import Vocabulary
 from verifier.submission import Script
 
+RECORDS = (3, 4)
+"""The descriptors that the child's tape goes to: its events and its scores."""
 RUN, OUT, DATA, BIN, JOB, WRAPPED = "run", "out", "run/data", "bin", "job.json", "wrapped"
 TRAIN_TOKENS = 1 << 17
 _NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA-SMI (audit stand-in): no GPU here'\n"
@@ -56,7 +58,7 @@ def build(
     smi.chmod(0o755)
     job = {
         "script": f"{RUN}/{script.path}",
-        "out": OUT,
+        "records": list(RECORDS),
         "data": DATA,
         "wrapped": WRAPPED,
         "sizes": dict(sizes),

@@ -13,7 +13,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -66,6 +66,8 @@ class Code:
 
     place: str
     text: Markup
+    again: bool = False
+    """An earlier card of the page shows the same."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,17 @@ class Section:
         return "rule-" + ("none" if self.rule is None else re.sub(r"[^\w-]", "_", self.rule.id))
 
 
-def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as: str = SAVED_REPORT) -> str:
-    """The page. `pages` has the page of each check by its id; `saved_as` is the file that replay lines name."""
-    style, script = _asset("report.css"), _asset("report.js")
+def render_html(
+    report: Report,
+    pages: Mapping[str, str] | None = None,
+    saved_as: str = SAVED_REPORT,
+    back: str | None = None,
+) -> str:
+    """The page. `pages` has the page of each check by its id; `saved_as` is the file that replay lines name;
+    `back` is the address of the table that the page belongs to."""
+    style, script = asset("report.css"), asset("report.js")
     text: str = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             report=report,
@@ -114,8 +122,8 @@ def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as
             call=CALL_WORDS[report.verdict.call],
             style=Markup(style),
             script=Markup(script),
-            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-            "base-uri 'none'; form-action 'none'",
+            policy=policy(style, script),
+            back=back,
             counts=counts_line(report),
             bpb=_bpb(report),
             needed=missing_evidence(report),
@@ -132,7 +140,8 @@ def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Of every page: all text is cleaned and escaped, and a name that is not given is an error."""
     environment = Environment(
         loader=PackageLoader("verifier.report"),
         autoescape=True,
@@ -166,8 +175,17 @@ def _lines(text: str) -> Markup:
     return Markup("\n").join(_visible(line) for line in text.split("\n"))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
     return resources.files("verifier.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str) -> str:
+    """What a page may load: its own style and its own script, by their digests."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _digest(text: str) -> str:
@@ -210,7 +228,15 @@ def _sections(report: Report, pages: Mapping[str, str], saved_as: str) -> tuple[
         first = finding.rules[0] if finding.rules else ""
         cards.setdefault(first, []).append(_card(finding, report, pages, saved_as))
     rules = {rule.id: rule for rule in report.rules}
-    return tuple(_section(rules.get(id), group) for id, group in cards.items())
+    seen: set[Markup] = set()
+    return tuple(_section(rules.get(id), _once(group, seen)) for id, group in cards.items())
+
+
+def _once(cards: Iterable[Card], seen: set[Markup]) -> Iterator[Card]:
+    """With the code that the page has shown before marked as such."""
+    for card in cards:
+        yield replace(card, codes=tuple(replace(code, again=code.text in seen) for code in card.codes))
+        seen |= {code.text for code in card.codes if code.text}
 
 
 def _section(rule: RuleText | None, cards: Iterable[Card]) -> Section:

@@ -20,6 +20,8 @@ SMALLEST_CHANGE = 1e-7
 """Nats; smaller changes are drawn as if they were this large."""
 LARGEST_BPB = 100.0
 """A number beyond it is a broken log's and would hide the others; the table above the pictures has it."""
+LABEL_WIDTH = 45
+"""Of a seed's number, which stands on the side where no line crosses it."""
 LEVELS = 4
 """Shades of a bin, by the share of its scores that moved."""
 
@@ -120,11 +122,13 @@ def _gain(gains: Sequence[GainSeries]) -> Picture:
             broken = last is not None and last >= each.threshold_bits
             canvas.path(points, f"curve dash{index % 3} {'bad' if broken else 'good'}")
             right, height = points[-1]
-            room = right < WIDTH - RIGHT - 6 * len(each.run) - 8
-            lift = 4 if room else -6 if height > TOP + 20 else 14
-            canvas.text(
-                right + 5 if room else right - 2, height + lift, each.run, "note", "start" if room else "end"
-            )
+            span = 6 * len(each.run) + 8
+            room = right < WIDTH - RIGHT - span
+            near = [at for along, at in points if along >= right - span]
+            over = height - 3 if height > HEIGHT - BOTTOM - 8 else height + 4
+            if not room:
+                over = min(near) - 6 if min(near) > TOP + 20 else max(near) + 14
+            canvas.text(right + 5 if room else right - 2, over, each.run, "note", "start" if room else "end")
     return Picture("gain", title, words, canvas.svg(), "series.gains")
 
 
@@ -196,7 +200,7 @@ def _timeline(line: Timeline) -> Picture:
             canvas.rect(x(since), y(high), x(until) - x(since), y(low) - y(high), kind)
     for since, until, _ in line.updates:
         canvas.rect(x(since), HEIGHT - BOTTOM - 14, x(until) - x(since), 12, "update")
-    canvas.text(LEFT - 5, HEIGHT - BOTTOM - 4, "updates", "tick", "end")
+    canvas.text(0, HEIGHT - BOTTOM - 4, "updates", "tick", "start")
     return Picture("timeline", title, words, canvas.svg(), "series.timeline")
 
 
@@ -235,7 +239,9 @@ def _seeds(report: Report, logged: Sequence[LoggedBpb]) -> Picture:
         height = HEIGHT - BOTTOM - 20 - 16 * (index % 5)
         canvas.circle(x(each.val_bpb), height, 4.5, "seed")
         if each.seed is not None:
-            right = x(each.val_bpb) < WIDTH - 90
+            right = x(each.val_bpb) < WIDTH - 90 and not any(
+                0 <= x(value) - x(each.val_bpb) < LABEL_WIDTH for _, value, _ in marks
+            )
             canvas.text(
                 x(each.val_bpb) + (8 if right else -8),
                 height + 4,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from verifier.intake import IntakeError, load_submission
 from verifier.submission import Submission, Track
@@ -87,36 +84,6 @@ def test_the_track_falls_back_to_the_path(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "train_gpt.py").write_text("x = 1\n")
     assert load_submission(folder).track is Track.NON_RECORD
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    name=st.sampled_from(["submission.json", "train_gpt.py", "train.log", "README.md", "run.sh"]),
-    content=st.one_of(
-        st.binary(max_size=400),
-        st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")),
-        st.lists(
-            st.sampled_from(
-                [
-                    *"{}[]\"':,=\\\n#$()",
-                    "f'",
-                    'f"{',
-                    "val_bpb",
-                    ":1.1",
-                    "seed",
-                    "exec(",
-                    "import os",
-                    "\0",
-                    "1e999",
-                ]
-            )
-        ).map(lambda parts: "".join(parts).encode()),
-    ),
-)
-def test_no_bytes_make_it_raise(name: str, content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, name).write_bytes(content)
-        assert isinstance(load_submission(Path(folder)), Submission)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from verifier.probe.tapefile import (
     MassTest,
     Pick,
     Print,
+    Reach,
     Score,
     Step,
     Tape,
@@ -89,6 +90,9 @@ class TapeBuilder:
 
     def call(self, key: str, nth: int, pure: bool = False) -> None:
         self.events.append(Call(self.next, 0, key, nth, pure))
+
+    def reach(self, what: str, site: int = 5) -> None:
+        self.events.append(Reach(self.next, site, what))
 
     def mass(self, highest: float, lowest: float = 1.0, *witnesses: Witness, **fields: Any) -> None:
         given: dict[str, Any] = {

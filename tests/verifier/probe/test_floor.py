@@ -16,48 +16,7 @@ from verifier.probe.floor import floor_of_print, floor_of_scores, slack_nats, th
 from verifier.probe.passes import Pass
 from verifier.probe.stream import Stream
 
-PREDICTORS = 600
 LN2 = math.log(2)
-
-
-def adaptive(ids: np.ndarray, size: int, strength: float) -> np.ndarray:
-    """-ln p of a counting predictor that learns after each token."""
-    counts, losses = np.full(size, strength), np.empty(ids.size)
-    for at, token in enumerate(ids):
-        losses[at] = math.log(counts.sum() / counts[token])
-        counts[token] += 1
-    return losses
-
-
-def dirichlet(ids: np.ndarray, size: int, rng: np.random.Generator, spread: float) -> np.ndarray:
-    """-ln p of a predictor that draws any distribution before each token."""
-    p = rng.dirichlet(np.full(size, spread), size=ids.size)
-    return -np.log(np.maximum(p[np.arange(ids.size), ids], 1e-30))
-
-
-def gains(rng: np.random.Generator, count: int, size: int, tokens: int) -> np.ndarray:
-    """Bits that `count` legal predictors gain on a stream each: counts, random distributions and mixtures."""
-    found = np.empty(count)
-    for at in range(count):
-        ids = rng.integers(size, size=tokens)
-        kinds = (
-            lambda ids=ids: adaptive(ids, size, float(rng.choice([0.1, 1.0, 10.0, 200.0]))),
-            lambda ids=ids: dirichlet(ids, size, rng, float(rng.choice([1.0, 10.0, 300.0]))),
-        )
-        losses = kinds[at % 2]()
-        if at % 3 == 0:  # a mixture with weights fixed before the token
-            weight, other = rng.uniform(0.05, 0.95), kinds[(at + 1) % 2]()
-            losses = -np.log(weight * np.exp(-losses) + (1 - weight) * np.exp(-other))
-        found[at] = (tokens * math.log(size) - losses.sum()) / LN2
-    return found
-
-
-def test_no_legal_predictor_comes_near_the_threshold() -> None:
-    found = gains(np.random.default_rng(1), PREDICTORS, size=32, tokens=100)
-    assert found.max() < threshold_bits(1)
-    for bits in (1, 2, 3):  # Ville's inequality, with room for the sampling error of the share
-        allowed = 2.0**-bits
-        assert (found >= bits).mean() <= allowed + 4 * math.sqrt(allowed / PREDICTORS)
 
 
 def as_pass(drawn: Stream, losses: np.ndarray) -> Pass:

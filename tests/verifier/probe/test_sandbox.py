@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -754,3 +755,47 @@ def test_packages_of_the_search_path_are_seen(tmp_path: Path, monkeypatch: pytes
     tree.mkdir()
     job = Job((sys.executable, "-c", "import fast_zip"), tree, env={"PYTHONPATH": str(target)}, limits=BRIEF)
     assert run_sandboxed(job).stdout == b"seen\n"
+
+
+def test_what_was_recorded_cannot_be_taken_back(mechanism, tmp_path):
+    tree, records = tmp_path / "tree", (tmp_path / "first", tmp_path / "second")
+    tree.mkdir()
+    script = """
+import os
+os.write(3, b"x" * 300_000)
+os.write(4, b"other")
+for name in ("/proc/self/fd/3", "/proc/self/fd/4"):
+    try:
+        os.truncate(name, 0)
+    except OSError:
+        pass
+os.write(3, b"y")
+os._exit(0)
+"""
+    (tree / "script.py").write_text(script)
+    job = Job((sys.executable, "-I", f"{WORK}/script.py"), tree, records=records)
+    assert run_sandboxed(job, mechanism).ok
+    assert [each.read_bytes() for each in records] == [b"x" * 300_000 + b"y", b"other"]
+
+
+def test_an_endless_record_ends_the_run(mechanism, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "script.py").write_text("import os\nwhile True:\n    os.write(3, bytes(65536))")
+    limits = Limits(record_bytes=1 << 20)
+    argv = (sys.executable, "-I", f"{WORK}/script.py")
+    outcome = run_sandboxed(Job(argv, tree, limits=limits, records=(tmp_path / "record",)), mechanism)
+    assert outcome.ended is Ended.OUTPUT_LIMIT
+    assert (tmp_path / "record").stat().st_size <= 2 << 20
+
+
+def test_a_run_ends_when_the_audit_is_stopped(mechanism, tmp_path):
+    (tmp_path / "script.py").write_text(STAY)
+    job = Job((sys.executable, "-I", f"{WORK}/script.py", "mark"), tmp_path)
+
+    class OnceUp(Event):
+        def is_set(self) -> bool:
+            return (tmp_path / "up").exists()
+
+    outcome = run_sandboxed(job, mechanism, OnceUp())
+    assert outcome.ended is Ended.STOPPED

@@ -189,3 +189,41 @@ def test_any_events_are_read_and_every_score_lies_in_the_stream(tmp_path: Path, 
     tape = read_tape(write(tmp_path, events, GOOD), SIZE)
     for event in tape.of(Score):
         assert all(0 <= position < SIZE for position in event.positions)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"status": ["finished"], "code": 7, "error": {"a": [1]}, "at": ["train_gpt.py:1"], "uses": [1]},
+        {"status": None, "uses": {"device": True, "clock": -1, "exec": 10**4000, "hub": 2}},
+        {},
+    ],
+)
+def test_the_last_event_holds_words_and_counts_alone(end: dict[str, Any], tmp_path: Path) -> None:
+    tape = read_tape(write(tmp_path, [{"k": "end", "i": 0} | end]), SIZE)
+    assert tape.damage is None
+    assert all(isinstance(word, str) for key, word in tape.end.items() if key != "at")
+    assert all(isinstance(place, str) for place in tape.end["at"])
+    assert all(0 <= count < 10**12 for count in tape.uses.values())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 500_000,
+        b'{"k":"end","i":0,"at":7}',
+        b'{"k":"pick","i":0,"site":0,"how":"min","n":1,"pairs":[[1,1,1' + b"0" * 400 + b"]]}",
+        b'{"k":"print","i":0,"text":"' + b"x" * (1 << 21) + b'"}',
+    ],
+    ids=["deep", "false end", "huge number", "long line"],
+)
+def test_a_hostile_line_ends_the_tape_with_a_reason(line: bytes, tmp_path: Path) -> None:
+    tape = read_tape(write(tmp_path, b'{"k":"print","i":0,"text":"before"}\n' + line + b"\n"), SIZE)
+    assert [type(event) for event in tape.events] == [Print]
+    assert tape.damage
+
+
+def test_events_cannot_share_their_scores(tmp_path: Path) -> None:
+    tape = read_tape(write(tmp_path, [score(), score(i=1)], GOOD), SIZE)
+    assert len(tape.of(Score)) == 2
+    assert tape.damage == "event 1 claims what other events have"

@@ -1,6 +1,6 @@
 """The child's main program: `python -m verifier.probe.child WORK` runs one script under capture.
 
-`WORK/job.json` names the script, the validation shard, the output folder and what to substitute. The script's
+`WORK/job.json` names the script, the validation shard, the tape's descriptors and what to substitute. The script's
 own exit, exception or kill is written as the last event; stdout and stderr stay the script's.
 """
 
@@ -22,6 +22,7 @@ from verifier.probe.child import (
     devices,
     gpu,
     program,
+    reach,
     shadow,
     standins,
 )
@@ -41,10 +42,11 @@ def read_stream(paths: list[Path]) -> np.ndarray:
 
 def main(work: Path) -> int:
     job: dict[str, Any] = json.loads((work / "job.json").read_text())
-    script, out = work / job["script"], work / job["out"]
+    script = work / job["script"]
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    tape = Tape(out, script.parent, work / job["wrapped"])
+    events, scores = job["records"]
+    tape = Tape(events, scores, script.parent, work / job["wrapped"])
     on_gpu = job["device"] == "cuda"
     index = PositionIndex(read_stream([work / path for path in job["val"]]))
     mode = shadow.Shadow(tape, index, gpu.keep if on_gpu else devices.redirect)
@@ -55,6 +57,8 @@ def main(work: Path) -> int:
     shadow.install(mode)
     sys.stdout = LineTee(tape, sys.stdout)
     virtual = clock.install()
+    sys.argv[:] = [str(script)]
+    reach.install(tape, script.parent, work / job["wrapped"], (work / "job.json",))
     ended: dict[str, Any] = {"status": "finished"}
     try:
         program.run(script, job["argv"])
@@ -70,7 +74,7 @@ def main(work: Path) -> int:
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(timeout=5)
     tape.write("end", **ended, uses=dict(USES), clock_ns=virtual.now_ns())
-    tape.close()
+    tape.flush()
     sys.stdout.flush()
     return 0 if ended["status"] == "finished" else 1
 

@@ -46,6 +46,10 @@ class ShadowArray(np.ndarray):
         out._carry(at, recorder, pure)
         return out
 
+    def __reduce__(self) -> Any:
+        """Saved, they are plain values: a file that a script writes must not need the audit to be read."""
+        return np.asarray(self).view(np.ndarray).__reduce__()
+
     def _carry(self, at: np.ndarray, recorder: Recorder, pure: bool) -> None:
         self.at, self.recorder, self.pure = at, recorder, pure
         self.born = recorder.now()

@@ -1,22 +1,25 @@
 """The tape: what happened in the child, in order, written so that the parent can check it.
 
-Two append-only files: `tape.jsonl`, one JSON object an event, and `scores.bin`, the positions (int32),
+Two streams, each to a descriptor of its own: the events, one JSON object a line, and the positions (int32),
 moments (int32: the number of the next event when the value was computed) and values (float64) of score
-events, interleaved as records of 16 bytes. Both are flushed as they grow, so a run that is killed leaves
-what it had done.
+events, interleaved as records of 16 bytes. In an audit both are pipes to the parent: what was sent cannot be
+changed by the code that runs here, and a run that is killed leaves what it had done. Only the process that
+made the tape writes it, never a fork.
 
 Events (`k`): `score` (values per position left a computation: reduced, read out or learned from),
 `backward` (with the score events in the loss), `step` (an optimizer stepped after such a backward),
 `forward` (validation ids entered an embedding), `open` (a data file was opened), `print` (a line of
 output), `weights` (stepped parameters were seen again, changed or not), `pick` (the better of two scores
-of the same tokens was taken), `end`.
+of the same tokens was taken), `reach` (the script looked for what audits it), `end`.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -28,14 +31,33 @@ from verifier.probe.child.places import is_picked, moment, position
 
 RECORD = np.dtype([("position", "<i4"), ("moment", "<i4"), ("value", "<f8")])
 MAX_FRAMES = 12
+BUFFER_BYTES = 1 << 16
+
+
+class _Channel:
+    """A descriptor, written in large pieces. Plain bytes wait here: an io buffer would be flushed by a fork too."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self._waiting += data
+        if len(self._waiting) >= BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        while self._waiting:
+            del self._waiting[: os.write(self._descriptor, self._waiting)]
 
 
 class Tape:
     """Writes events. `root` holds the submission's own code, `wrapped` what its packed parts unpacked to."""
 
-    def __init__(self, folder: Path, root: Path, wrapped: Path) -> None:
-        self._events = (folder / "tape.jsonl").open("w", encoding="utf-8", buffering=1 << 16)
-        self._scores = (folder / "scores.bin").open("wb", buffering=1 << 16)
+    def __init__(self, events: int, scores: int, root: Path, wrapped: Path) -> None:
+        self._events, self._scores = _Channel(events), _Channel(scores)
+        self._process = os.getpid()
+        self._lock = threading.RLock()
         self._written = 0
         self._root = f"{root}/"
         self._wrapped = f"{wrapped}/"
@@ -44,9 +66,13 @@ class Tape:
 
     def write(self, kind: str, **fields: Any) -> int:
         """Append one event and return its number."""
-        number = self.count
-        self.count += 1
-        self._events.write(json.dumps({"k": kind, "i": number, **fields}, separators=(",", ":")) + "\n")
+        if os.getpid() != self._process:
+            return 0
+        with self._lock:
+            number = self.count
+            self.count += 1
+            line = json.dumps({"k": kind, "i": number, **fields}, separators=(",", ":")) + "\n"
+            self._events.write(line.encode())
         return number
 
     def score(self, places: np.ndarray, values: np.ndarray, how: str, **fields: Any) -> int:
@@ -60,17 +86,14 @@ class Tape:
         better = int(is_picked(known).sum())
         if better:
             fields["picked"] = better
-        self._scores.write(records.tobytes())
-        offset, self._written = self._written, self._written + records.size
-        return self.write(
-            "score",
-            how=how,
-            off=offset,
-            n=int(records.size),
-            all=int(places.size),
-            site=self.site(),
-            **fields,
-        )
+        if os.getpid() != self._process:
+            return 0
+        site = self.site()
+        with self._lock:
+            self._scores.write(records.tobytes())
+            offset, self._written = self._written, self._written + records.size
+            size = int(records.size)
+            return self.write("score", how=how, off=offset, n=size, all=int(places.size), site=site, **fields)
 
     def site(self) -> int:
         """The number of the present call stack, frames of the submission only, outermost first."""
@@ -90,13 +113,9 @@ class Tape:
         return number
 
     def flush(self) -> None:
-        self._events.flush()
-        self._scores.flush()
-
-    def close(self) -> None:
-        self.flush()
-        self._events.close()
-        self._scores.close()
+        with self._lock:
+            self._events.flush()
+            self._scores.flush()
 
 
 class MuteTape(Tape):

@@ -18,7 +18,7 @@ from verifier.probe.child.attached import AT, PURE
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.shadow import Shadow
 from verifier.probe.child.tape import Tape
-from verifier.probe.tapefile import Backward, Pick, Score, Step, Weights, read_tape
+from verifier.probe.tapefile import EVENTS, SCORES, Backward, Pick, Score, Step, Weights, read_tape
 from verifier.probe.tapefile import Tape as Read
 
 IDS = torch.from_numpy(SOURCE.draw(TARGETS, (4,)).ids.astype(np.int64))
@@ -30,7 +30,8 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tape = Tape(folder, Path(__file__).parent, folder / "wrapped")
+        self._files = [(folder / name).open("wb") for name in (EVENTS, SCORES)]
+        self._tape = Tape(*(file.fileno() for file in self._files), Path(__file__).parent, folder / "wrapped")
         self.mode = Shadow(self._tape, PositionIndex(IDS.numpy()), lambda args, kwargs: (args, kwargs))
 
     def read(self) -> Read:
@@ -40,7 +41,8 @@ class Recorder:
         return tape
 
     def close(self) -> None:
-        self._tape.close()
+        for file in self._files:
+            file.close()
 
     def scores(self) -> list[Score]:
         return self.read().of(Score)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pgolf.shards import write_shard
 from verifier.probe.runner import PACKAGE_ROOT
 from verifier.probe.stream import Source, Stream
-from verifier.probe.tapefile import Tape, read_tape
+from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
 
 VOCAB = 64
 SOURCE = Source("test", tuple(range(3, VOCAB)), 1)
@@ -52,9 +52,10 @@ def run_child(
     stream = SOURCE.draw(TARGETS, (11,))
     write_shard(data / "fineweb_val_000000.bin", stream.ids)
     (run / "train_gpt.py").write_text(script)
+    events, scores = (out / EVENTS).open("wb"), (out / SCORES).open("wb")
     job = {
         "script": "run/train_gpt.py",
-        "out": "out",
+        "records": [events.fileno(), scores.fileno()],
         "data": "run/data",
         "wrapped": "wrapped",
         "sizes": {"num_layers": 2},
@@ -71,9 +72,12 @@ def run_child(
         [sys.executable, "-B", "-m", "verifier.probe.child", str(tree)],
         cwd=run,
         env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"},
+        pass_fds=job["records"],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+    events.close()
+    scores.close()
     return Done(stream, read_tape(out, stream.ids.size), done.stdout, done.stderr)
