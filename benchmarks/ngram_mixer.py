@@ -220,13 +220,13 @@ def main() -> None:
         f"{torch.get_num_threads()} threads; medians of {arguments.repeats} (least, most)\n"
     )
     print("| what | tokens a second | s | CPU s | peak memory |\n|---|---|---|---|---|")
-    for name, took in times.items():
-        walls = sorted(each.wall for each in took)
+    for name, each_turn in times.items():
+        walls = sorted(each.wall for each in each_turn)
         wall = statistics.median(walls)
         held = f"{memory[name] / 1e6:,.0f} MB" if name in memory else ""
         print(
             f"| {name} | {tokens / wall:,.0f} | {wall:.3f} ({walls[0]:.3f}, {walls[-1]:.3f}) "
-            f"| {statistics.median(each.cpu for each in took):.3f} | {held} |"
+            f"| {statistics.median(each.cpu for each in each_turn):.3f} | {held} |"
         )
     for clock in Timed._fields:
         ratios = sorted(

@@ -36,8 +36,6 @@ HARD_MARGIN_SECONDS = 90.0
 """Over the time limit, which is of the probes: for intake, checks and a machine that is busy."""
 POLL_SECONDS = 0.5
 STDERR, STDERR_SHOWN_BYTES = "stderr", 4096
-COLLECT_EVERY = 100_000
-"""Allocations between garbage collections: a syntax tree makes millions of objects and no garbage."""
 READINGS_EACH = 64
 """Audits without probes in one process, before a fresh one bounds what its memory has grown to."""
 
@@ -226,7 +224,6 @@ def _audit_here(audit: AuditFunction, scratch: Path, pipe: Connection) -> None:
     """In the new process: audit what comes, until nothing does."""
     os.setsid()
     gc.freeze()  # what was imported stays
-    gc.set_threshold(COLLECT_EVERY)
     threading.Thread(target=_end_with_parent, args=(scratch,), daemon=True).start()
     os.environ["TMPDIR"] = str(scratch)
     tempfile.tempdir = None  # a cached one would win over TMPDIR
@@ -234,6 +231,8 @@ def _audit_here(audit: AuditFunction, scratch: Path, pipe: Connection) -> None:
     with suppress(EOFError):
         while True:
             task, report = pipe.recv()
+            if task.settings.level != Level.PROBES:
+                gc.disable()  # syntax trees make millions of objects and no cycles
             pipe.send(attempt(task, report, audit))
 
 
