@@ -10,6 +10,7 @@ is 1. With `--write` the rows of the file that were not measured now are kept.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,12 @@ class Row:
             "" if gap is None else f"{gap:.1e}",
             "decoded"
             if self.outcome.state is State.PASS
-            else f"{self.outcome.state}: {self.outcome.message}",
+            else f"{self.outcome.state}: {self._first_clause()}",
         )
         return f"| {' | '.join(cells)} |"
+
+    def _first_clause(self) -> str:
+        return re.split(r"; | \(", self.outcome.message)[0]
 
 
 def prove(folder: Path, tokens: int, seed: int) -> Row:

@@ -26,7 +26,7 @@ def test_a_row_has_tokens_bytes_bits_and_the_gap() -> None:
 
 
 def test_a_row_without_bits_has_the_reason() -> None:
-    row = Row("cheat", False, failed("the probabilities sum to 2", position=3))
+    row = Row("cheat", False, failed("the probabilities sum to 2; more", position=3))
     assert row.markdown() == "| `cheat` | illegal |  |  |  |  | FAIL: the probabilities sum to 2 |"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.cheats.mutants import (
     adaptation,
+    architecture,
     cache,
     causality,
     coverage,
@@ -30,5 +31,5 @@ ILLEGAL = (
     *coverage.ILLEGAL,
     *denominator.ILLEGAL,
 )
-LEGAL = legal.LEGAL
+LEGAL = (*legal.LEGAL, *architecture.LEGAL)
 ENTRIES = (*ILLEGAL, *LEGAL)

@@ -1,11 +1,10 @@
-"""Legal scripts that look like mutants: what the checks must leave alone."""
+"""Legal scripts that learn, mix, calibrate or trim as mutants do: what the checks must leave alone."""
 
 from __future__ import annotations
 
 from tests.cheats.corpus import Edit, Entry
 from tests.cheats.mutants.anchors import (
     COUNT_PAIRS,
-    EMBED,
     FULL_ROWS,
     KEEP_ROWS,
     LEARN,
@@ -172,55 +171,6 @@ def evaluate(""",
         source="T-06, #1458",
     ),
     Entry(
-        "position-statistics",
-        "normalises each input by its own mean and spread over the features",
-        Edit(
-            EMBED,
-            EMBED
-            + "        x_BTD = (x_BTD - x_BTD.mean(dim=2, keepdim=True)) / x_BTD.std(dim=2, keepdim=True)\n",
-        ),
-        source="R-072",
-    ),
-    Entry(
-        "causal-convolution",
-        "mixes three neighbouring inputs, padded on the left",
-        Edit(
-            EMBED,
-            EMBED + "        x_BTD = x_BTD + 0.1 * F.avg_pool1d(F.pad(x_BTD.mT, (2, 0)), 3, stride=1).mT\n",
-        ),
-        source="R-072",
-    ),
-    Entry(
-        "smear",
-        "adds a share of the input before, but not across a document's start",
-        Edit(
-            EMBED,
-            EMBED + "        inside_BT1 = (ids_BT != 1)[..., None]\n"
-            "        x_BTD = x_BTD + 0.1 * inside_BT1 * F.pad(x_BTD, (0, 0, 1, 0))[:, :-1]\n",
-        ),
-        source="R-070, #1851",
-    ),
-    Entry(
-        "hashed-inputs",
-        "adds an embedding of a hash of the token and the one before it",
-        Edit(
-            EMBED,
-            EMBED
-            + "        pair_BT = ((ids_BT * 36313) ^ (F.pad(ids_BT, (1, 0))[:, :-1] * 27191)) % ids_BT.new_tensor(1024)\n"
-            "        x_BTD = x_BTD + 0.5 * self.embed(pair_BT % self.embed.num_embeddings)\n",
-        ),
-        source="T-07, R-071",
-    ),
-    Entry(
-        "document-start",
-        "adds a feature of how many documents have begun in the window",
-        Edit(
-            EMBED,
-            EMBED + "        x_BTD = x_BTD + 0.01 * (ids_BT == 1).cumsum(1)[..., None]\n",
-        ),
-        source="T-11",
-    ),
-    Entry(
         "warm-up-restored",
         "warms up on training tokens, and loads the state from before it again",
         Edit(
@@ -316,15 +266,6 @@ def evaluate(""",
             after="        bias_V = 0.1 * seen_V.log()\n",
         ),
         source="R-043, R-050",
-    ),
-    Entry(
-        "softcap",
-        "caps all logits at one height, softly",
-        Edit(
-            "        return self.head(self.hidden(ids_BT)).float()\n",
-            "        return 30.0 * torch.tanh(self.head(self.hidden(ids_BT)).float() / 30.0)\n",
-        ),
-        source="T-18",
     ),
     Entry(
         "two-level-softmax",

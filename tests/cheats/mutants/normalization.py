@@ -81,7 +81,7 @@ ILLEGAL = (
             before="""\
 
     def sharpened(x_BT, y_BT):
-        logits_BTV = torch.where(space_V[y_BT], 20.0, 1.0)[..., None] * model(x_BT)
+        logits_BTV = torch.where(space_V[y_BT], 200.0, 1.0)[..., None] * model(x_BT)
         return F.cross_entropy(logits_BTV.flatten(0, 1), y_BT.flatten(), reduction="none").view(y_BT.shape)
 
 """,
