@@ -1,10 +1,11 @@
 """Byte accounting: how many bytes of text a token stands for, exactly as the contest counts.
 
 bytes(token | previous) = base_bytes[token] + (has_leading_space[token] and not is_boundary[previous]).
-A piece's marker U+2581 is not in base_bytes: the space is charged once, and only where a previous token
-exists for it to follow. Byte-fallback tokens are 1; control, unknown and unused ids are 0 and a boundary,
-as are ids beyond the tokenizer. Rules R-060 to R-064: the stock tokenizers and this table agree with the
-UTF-8 length of the decoded text.
+A piece's first marker U+2581 is not in base_bytes: the space is charged once, and only where a previous
+token exists for it to follow. A marker further inside is the space that it decodes to (the contest's own
+table takes it for three bytes, but no stock tokenizer has such a piece). Byte-fallback tokens are 1;
+control, unknown and unused ids are 0 and a boundary, as are ids beyond the tokenizer. Rules R-060 to R-064:
+the stock tokenizers and this table agree with the UTF-8 length of the decoded text.
 
 Cannot see: text that normalization changed before it became tokens; bytes are those of the decoded ids.
 """
@@ -66,7 +67,7 @@ class ByteTable:
                 continue
             piece: str = sp.id_to_piece(token_id)
             space[token_id] = piece.startswith(SPACE_MARKER)
-            base[token_id] = len(piece.removeprefix(SPACE_MARKER).encode())
+            base[token_id] = len(piece.removeprefix(SPACE_MARKER).replace(SPACE_MARKER, " ").encode())
         return cls(base, space, boundary)
 
     @property

@@ -13,7 +13,7 @@ import secrets
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -42,16 +42,16 @@ from verifier.report.model import (
     Substitution,
 )
 from verifier.report.snippet import cut_snippets
+from verifier.seedrun import seed_runs
+from verifier.stage import Progress, Stage, unheard
 from verifier.submission import Origin, Submission
+from verifier.techniques import techniques
 from verifier.verdict import decide
 
 if TYPE_CHECKING:
     from verifier.intake.checkout import Checkout
     from verifier.probe.passes import Pass
     from verifier.probe.record import ProbeRecord
-
-Progress = Callable[[str], None]
-"""Told the stage that begins, in words."""
 
 SEED_BITS = 63
 """A fresh seed fits a signed 64-bit integer; no submission can guess which of its streams it will get."""
@@ -99,7 +99,7 @@ def audit(
     device: Device = Device.CPU,
     time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS,
     decode_tokens: int = 0,
-    progress: Progress = lambda stage: None,
+    progress: Progress = unheard,
     checkout: Checkout | None = None,
 ) -> Report:
     """Audit a submission folder. Raises `verifier.intake.IntakeError` when there is no folder to read.
@@ -108,7 +108,7 @@ def audit(
     `checkout` says how the folder came out of a git repository: its problems are the submission's too.
     """
     started = time.monotonic()
-    progress("reading the folder")
+    progress(Stage("reading the folder"))
     submission = read_folder(folder)
     if checkout is not None:
         submission = replace(submission, problems=(*submission.problems, *checkout.problems))
@@ -117,11 +117,12 @@ def audit(
         stream_seed = secrets.randbits(SEED_BITS) if seed is None else seed
         left_seconds = time_limit_seconds - (time.monotonic() - started)
         probed = _run_probes(submission, stream_seed, left_seconds, device, decode_tokens, progress)
-    progress("checking")
+    progress(Stage("checking"))
     checks = [
         each for each in load_checks() if each.grade is not Grade.STATIC or level is not Level.DOCUMENTS
     ]
-    findings = (*run_checks(Evidence(submission, probed.record), checks), *probed.findings)
+    evidence = Evidence(submission, probed.record)
+    findings = (*run_checks(evidence, checks), *probed.findings)
     description = (
         ProbeDescription(RunInfo(level=level, not_run=probed.not_run))
         if probed.record is None
@@ -142,6 +143,8 @@ def audit(
         files=tuple(FileDigest(file.path, file.size_bytes, file.sha256) for file in submission.files),
         snippets=cut_snippets(submission, findings),
         series=description.series,
+        seed_runs=seed_runs(submission),
+        techniques=() if level is Level.DOCUMENTS else techniques(evidence.source),
     )
 
 
@@ -247,6 +250,8 @@ def describe_submission(submission: Submission, folder: Path, origin: Origin | N
         payload_sha256=None if script is None else script.payload_sha256,
         wrapper=None if script is None else script.wrapper,
         track=str(submission.track),
+        author=submission.claim.author,
+        date=submission.claim.date,
         git=origin,
     )
 
@@ -304,7 +309,7 @@ def _run_probes(
     fatal = [problem.message for problem in submission.problems if problem.fatal]
     if submission.script is None or fatal:
         return _Probed(not_run=fatal[0] if fatal else "the folder has no training script")
-    progress("running the probes")
+    progress(Stage("running the probes"))
     try:
         return _Probed(probe(submission, seed, time_limit_seconds, device, decode_tokens, progress))
     except Exception as error:

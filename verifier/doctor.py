@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform as system
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -9,9 +12,14 @@ from pathlib import Path
 
 from verifier import __version__
 from verifier.audit import describe_platform, edition_name, installed_version
+from verifier.probe.device import Device
 from verifier.report.model import SCHEMA
 
 PACKAGES = ("torch", "numpy", "sentencepiece", "brotli", "zstandard", "rich", "typer", "jsonschema")
+EXTRAS = {"ray": "batch --ray", "huggingface_hub": "pgolf data fineweb"}
+"""What an audit does without, and the command that needs it."""
+SHOWING = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM")
+"""Variables that change what a terminal shows."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ def diagnose() -> Diagnosis:
         ("rule edition", edition_name()),
         ("report schema", SCHEMA),
         ("python", f"{platform.python} on {platform.machine}, {platform.cpus} CPUs"),
+        ("system", system.platform()),
     ]
     problems = []
     for package in PACKAGES:
@@ -36,11 +45,18 @@ def diagnose() -> Diagnosis:
         facts.append((package, version or "missing"))
         if version is None:
             problems.append(f"{package} is not installed: pip install {package}")
+    for package, need in EXTRAS.items():
+        facts.append((package, installed_version(package) or f"not installed; only `{need}` needs it"))
+    facts.append(("git", shutil.which("git") or "not installed; only --git needs it"))
+    facts.append(("cuda", Device.CUDA.missing() or "device nodes in /dev; --device cuda can be tried"))
     walls = isolation()
     facts += [(f"isolation: {name}", text) for name, text in walls.items()]
     if not walls:
         problems.append("no program could be run in isolation: probes will not run")
     facts.append(("tokenizer cache", _cache(tokenizer_cache())))
+    facts.append(("scratch", _scratch(Path(tempfile.gettempdir()))))
+    shown = " ".join(f"{name}={os.environ[name]}" for name in SHOWING if name in os.environ)
+    facts.append(("terminal", shown or "none of " + ", ".join(SHOWING)))
     return Diagnosis(tuple(facts), tuple(problems))
 
 
@@ -57,6 +73,10 @@ def tokenizer_cache() -> Path:
     from pgolf.tokenizer import default_cache_dir
 
     return default_cache_dir()
+
+
+def _scratch(folder: Path) -> str:
+    return f"{folder} ({shutil.disk_usage(folder).free / 1e9:,.1f} GB free)"
 
 
 def _cache(folder: Path) -> str:

@@ -34,6 +34,12 @@ class State(StrEnum):
     """The check itself raised; the traceback is in the evidence."""
 
 
+WORST_FIRST = (
+    *(State.FAIL, State.ERROR, State.UNRULED, State.WARN, State.UNVERIFIED, State.PASS, State.NOT_APPLICABLE),
+)
+"""As a reader wants to meet them; the verdict is `decide`'s alone."""
+
+
 class Grade(StrEnum):
     """How strong the evidence is, weakest first."""
 

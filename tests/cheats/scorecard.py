@@ -1,20 +1,26 @@
 """`python -m tests.cheats.scorecard`: audit every entry of the corpus and print the kill matrix.
 
-Exits with 1 when an illegal entry ends COMPLIANT and no reason for it is on record, or a legal one ends
-NON_COMPLIANT.
+Under it stands a table of mutants of documents and sources, which are read and not run. Exits with 1 when an illegal
+entry ends COMPLIANT and no reason for it is on record, a legal one ends NON_COMPLIANT, or a check did not say of
+its own mutant what it was to say.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.cheats.corpus import Entry, write_folder
 from tests.cheats.mutants import ENTRIES
+from tests.cheats.reading import WRITTEN, Read, read, table
 from verifier.audit import audit
 from verifier.finding import State
 from verifier.report.markers import write_between
@@ -68,7 +74,7 @@ class Row:
             return "a legal entry is NON_COMPLIANT" if self.call is Call.NON_COMPLIANT else None
         if self.call is Call.COMPLIANT and self.entry.survives is None:
             return "an illegal entry is COMPLIANT, and no reason is on record"
-        if self.call is not Call.COMPLIANT and not self.caught:
+        if self.call is not Call.COMPLIANT and not self.caught and self.entry.survives is None:
             return f"{self.entry.caught_by} was to catch it, and did not speak"
         return None
 
@@ -88,6 +94,21 @@ def measure(entry: Entry, folder: Path, seed: int = SEED) -> Row:
     """Audit one entry in `folder`, which must not exist yet."""
     report = audit(write_folder(folder, entry.script()), seed=seed, time_limit_seconds=TIME_LIMIT_SECONDS)
     return row_of(entry, report)
+
+
+def measured(entries: Sequence[Entry], seed: int, jobs: int) -> Iterator[Row]:
+    """The rows in the order of the entries, `jobs` audits at a time, each in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="scorecard-") as folder:
+        folders = [Path(folder) / entry.name for entry in entries]
+        fresh = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(max_workers=jobs, mp_context=fresh) as pool:
+            yield from pool.map(partial(measure, seed=seed), entries, folders)
+
+
+def read_all() -> list[Read]:
+    """What the reading checks say of each mutant of documents and sources."""
+    with tempfile.TemporaryDirectory(prefix="scorecard-") as folder:
+        return [read(written, Path(folder) / written.name) for written in WRITTEN]
 
 
 def row_of(entry: Entry, report: Report) -> Row:
@@ -152,26 +173,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--only", action="append", metavar="NAME", help="audit this entry alone; may be repeated"
     )
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="audits at a time (default: the number of cores)",
+    )
     options = parser.parse_args(arguments)
     known = {entry.name for entry in ENTRIES}
     if unknown := set(options.only or ()) - known:
         parser.error(f"no entry {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}")
     chosen = [entry for entry in ENTRIES if not options.only or entry.name in options.only]
     rows = []
-    with tempfile.TemporaryDirectory(prefix="scorecard-") as folder:
-        for entry in chosen:
-            row = measure(entry, Path(folder) / entry.name, options.seed)
-            rows.append(row)
-            print(f"{row.call:14} {entry.name} ({row.seconds:.0f} s)", file=sys.stderr)
-            for message in row.messages:
-                print(f"    {message[:260]}", file=sys.stderr)
+    for row in measured(chosen, options.seed, options.jobs):
+        rows.append(row)
+        print(f"{row.call:14} {row.entry.name} ({row.seconds:.0f} s)", file=sys.stderr, flush=True)
+        for message in row.messages:
+            print(f"    {message[:260]}", file=sys.stderr)
     text = matrix(rows)
+    others = [] if options.only else read_all()
+    if others:
+        text += "\n\nRead, not run:\n\n" + table(others)
     print(text)
     if options.write is not None:
         write_between_markers(options.write, text)
-    wrong = [row for row in rows if row.wrong]
-    for row in wrong:
-        print(f"{row.entry.name}: {row.wrong}", file=sys.stderr)
+    wrong = [(row.entry.name, row.wrong) for row in rows if row.wrong]
+    wrong += [(row.written.name, row.wrong) for row in others if row.wrong]
+    for name, why in wrong:
+        print(f"{name}: {why}", file=sys.stderr)
     return 1 if wrong else 0
 
 

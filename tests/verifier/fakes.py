@@ -16,6 +16,7 @@ from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, State, Where, failed, passed, unverified
 from verifier.probe.device import Device
 from verifier.rules import UnknownEdition
+from verifier.stage import Stage
 from verifier.submission import (
     Claim,
     Log,
@@ -122,7 +123,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> World:
 
     def run_probes(submission: Submission, **options: Any) -> Any:
         world.probed_with.append(options)
-        options["progress"]("null run")
+        options["progress"](Stage("null run", 3))
         return record(options["seed"])
 
     def load_edition(name: str | None = None) -> Any:

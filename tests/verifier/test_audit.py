@@ -110,5 +110,5 @@ def test_a_fail_carries_the_legal_contrast_of_its_page(world: fakes.World, tmp_p
 
 def test_stages_are_told(world: fakes.World, tmp_path: Path) -> None:
     told: list[str] = []
-    audit(tmp_path, progress=told.append)
+    audit(tmp_path, progress=lambda stage: told.append(stage.text))
     assert told == ["reading the folder", "running the probes", "null run", "checking"]

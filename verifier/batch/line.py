@@ -8,16 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from verifier.batch.task import Task
-from verifier.finding import State
+from verifier.finding import WORST_FIRST, State
 from verifier.report.json import plain
 from verifier.report.model import Report
 from verifier.report.wording import clean
 from verifier.verdict import GRADE_ORDER, Call
 
 REACHED_CHECK = "N1-reached"
-WORST_FIRST = (
-    *(State.FAIL, State.ERROR, State.UNRULED, State.WARN, State.UNVERIFIED, State.PASS, State.NOT_APPLICABLE),
-)
 LONGEST_TEXT = 400
 
 Status = Literal["audited", "nothing", "failed", "killed"]

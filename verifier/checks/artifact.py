@@ -115,6 +115,11 @@ def artifact(evidence: Evidence) -> list[Outcome]:
     return outcomes
 
 
+def logged_bytes(log: Log) -> int | None:
+    """Code and compressed model as one log adds them; None where it does not."""
+    return _seed_size(log).s_log
+
+
 def _seed_size(log: Log) -> _SeedSize:
     # A label printed twice is a second run or a second attempt in the same log: the last one counts.
     totals = list({s.label: s for s in log.sizes if s.kind == "total" and s.label}.values())

@@ -82,6 +82,12 @@ def evaluation(evidence: Evidence) -> list[Outcome]:
     ]
 
 
+def eval_seconds(submission: Submission, log: Log) -> float | None:
+    """Of the evaluation that gave the claimed number, by the log; None where it does not say."""
+    timing = _timing(submission, log)
+    return None if timing is None else timing.seconds
+
+
 def _timing(submission: Submission, log: Log) -> _Timing | None:
     if log.eval_seconds_total is not None:
         where = at(log, log.eval_line)

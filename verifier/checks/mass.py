@@ -32,7 +32,8 @@ def probability_mass(evidence: Evidence) -> Outcome:
 
     A function that takes targets and returns one score for each is found while the script runs. In a
     forked copy of the process, thrown away afterwards, it is called with other candidates in place of the
-    realised token: same logits, same caches, same state. The probabilities of all candidates at a
+    realised token: same logits, same caches, same state. A function that is called once, for the whole stream, is
+    asked after its call. Unchanged calls must agree to the bit, or nothing is asked. The probabilities of all candidates at a
     position must sum to one; when a part of them already sums to more, that is the counterexample, and it
     is measured again with one position changed at a time.
 
@@ -43,8 +44,8 @@ def probability_mass(evidence: Evidence) -> Outcome:
     A script with hashed tables is tried once more with the tables at their real load (`E1-floor`) and a trained
     model. What was a cross entropy and is computed further there is UNVERIFIED, whatever the other runs gave.
 
-    Cannot see: scoring that is no function of its own (the floor and the flip cover it), code outside
-    torch and numpy.
+    Cannot see: scoring that is no function of its own, or that is handed the loss or a count of the realised token
+    (the floor and the flip cover it), code outside torch and numpy.
 
     Illegal: hashed n-gram tables looked up at the realised token and blended in (#1430, #727, closed in
     #677), the better of two experts by the true token (#659). Legal contrast: a full distribution, or

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from verifier.evidence import Evidence
 from verifier.finding import Outcome, Where, unverified
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
+
+_ABSENT = re.compile(r"No module named '(\w+)")
 
 
 def no_base(record: ProbeRecord | None) -> Outcome:
@@ -21,9 +25,19 @@ def no_base(record: ProbeRecord | None) -> Outcome:
         ]
     return unverified(
         f"the script did not reach a reported number at audit scale: {'; '.join(reasons) or 'no run was made'}",
-        try_next="the report lists the environment and substitutions of the run; see `pgolf-verify doctor`",
+        try_next=_next_step(reasons),
         attempts=list(record.attempts),
     )
+
+
+def _next_step(reasons: Sequence[str]) -> str:
+    absent = next((found[1] for found in map(_ABSENT.search, reasons) if found), None)
+    if absent is not None:
+        return (
+            f"a module of the submission's own belongs into its folder; for a public package, install {absent} "
+            "where pgolf-verify is installed, and audit again"
+        )
+    return "the report lists the environment and substitutions of the run; see `pgolf-verify doctor`"
 
 
 class Head(NamedTuple):

@@ -9,7 +9,8 @@ from statistics import fmean
 from verifier.checks import check
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, not_applicable, passed, unverified, warned
-from verifier.headline import at, claimed_logs, headline_metric
+from verifier.headline import at, claimed_logs
+from verifier.seedrun import seed_runs
 from verifier.significance import Reach, reach
 from verifier.submission import Log, Submission, Track
 
@@ -69,7 +70,7 @@ def _count(submission: Submission, logs: tuple[Log, ...]) -> Outcome:
     distinct = sorted(set(named))
     places = tuple(at(log, None) for log in logs)
     if len(distinct) >= NEEDED_SEEDS:
-        shown = _reach(submission, logs)
+        shown = _reach(submission)
         return passed(
             f"{len(distinct)} seeds with logs: {_listed(distinct)}{_told(shown)}",
             *places,
@@ -85,12 +86,11 @@ def _count(submission: Submission, logs: tuple[Log, ...]) -> Outcome:
     )
 
 
-def _reach(submission: Submission, logs: tuple[Log, ...]) -> Reach | None:
+def _reach(submission: Submission) -> Reach | None:
     """Over the last claimed result of each seed."""
-    metrics = {log.seed: metric for log in logs if (metric := headline_metric(submission, log))}
-    values = [metric.val_bpb for metric in metrics.values() if metric.val_bpb is not None]
-    pairs = [m.val_loss / m.val_bpb for m in metrics.values() if m.val_loss is not None and m.val_bpb]
-    return reach(values, fmean(pairs) if pairs else None)
+    runs = seed_runs(submission)
+    pairs = [ratio for run in runs if (ratio := run.nats_per_bpb) is not None]
+    return reach([run.val_bpb for run in runs], fmean(pairs) if pairs else None)
 
 
 def _told(shown: Reach | None) -> str:

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level, audit
-from verifier.cli.app import DEFAULT_COMMAND, Debug, DeviceOption, Quiet, TimeLimit, app
-from verifier.cli.errors import Stop, told_plainly, unless_nobody_reads
+from verifier.cli.app import DEFAULT_COMMAND, Debug, DeviceOption, Quiet, TimeLimit, app, examples
+from verifier.cli.errors import Stop, stoppable, told_plainly, unless_nobody_reads
 from verifier.cli.source import GitOption, check_folder, checked_out, print_notes
 from verifier.probe.device import Device
 from verifier.report.json import render_json
@@ -24,10 +24,20 @@ from verifier.report.terminal import render_line, render_terminal
 from verifier.report.wording import SAVED_REPORT
 
 
-@app.command(DEFAULT_COMMAND)
+@app.command(
+    DEFAULT_COMMAND,
+    epilog=examples(
+        "submissions/score_first_ttt",
+        "submissions/scored_slot --level static",
+        "submissions/scored_slot --output out --time-limit 300",
+        "submissions/scored_slot --json > report.json",
+        "--git parameter-golf.git --pr 1430",
+    ),
+)
 def audit_command(
     folder: Annotated[
-        Path | None, typer.Argument(help="A submission folder, as it is in the pull request.")
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="A submission folder, as it is in the pull request."),
     ] = None,
     git: GitOption = None,
     pr: Annotated[int | None, typer.Option(min=1, metavar="N", help="With --git: the pull request.")] = None,
@@ -46,7 +56,8 @@ def audit_command(
         ),
     ] = Level.PROBES,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the synthetic streams; drawn fresh when not given.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="Of the synthetic streams; drawn fresh when not given."),
     ] = None,
     device: DeviceOption = Device.CPU,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
@@ -74,7 +85,7 @@ def audit_command(
         if decode is not None and level is not Level.PROBES:
             raise Stop(f"--decode needs a run, and --level {level} makes none", next="leave --level away")
         _check_source(folder, git, {"--pr": pr, "--sha": sha, "--folder": inside})
-        with ExitStack() as scratch:
+        with stoppable(), ExitStack() as scratch:
             checkout = None
             if git is not None:
                 checkout = scratch.enter_context(checked_out(git, pr, sha, inside))
@@ -83,7 +94,8 @@ def audit_command(
             where = folder if checkout is None else checkout.root
             assert where is not None  # _check_source
             _check_output(output, where)
-            with shown_progress(Console(stderr=True), quiet) as progress:
+            limit = None if level is not Level.PROBES else time_limit * (1 if decode is None else 2)
+            with shown_progress(Console(stderr=True), quiet, limit) as progress:
                 report = audit(
                     where,
                     level=level,

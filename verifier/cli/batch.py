@@ -18,8 +18,8 @@ from verifier.batch.cluster import RayExecutor
 from verifier.batch.local import Executor, LocalExecutor
 from verifier.batch.plan import all_pulls, pull_tasks, read_list, read_numbers
 from verifier.batch.task import folder_task, settings, unique
-from verifier.cli.app import Debug, DeviceOption, Quiet, app
-from verifier.cli.errors import ERROR, INTERRUPTED, Stop, fail, told_plainly
+from verifier.cli.app import Debug, DeviceOption, Quiet, app, examples
+from verifier.cli.errors import ERROR, INTERRUPTED, Stop, fail, stoppable, told_plainly
 from verifier.cli.source import GitOption, check_folder
 from verifier.intake.git import open_repository
 from verifier.probe.device import Device
@@ -28,7 +28,13 @@ from verifier.report.field import print_counts, shown_batch
 CPUS_PER_PROBED_AUDIT = 2  # an audit with probes keeps two children busy
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "batch submissions/* --out field",
+        "batch --git parameter-golf.git --prs 1430,1019 --out field",
+        "batch --git parameter-golf.git --all --level static --jobs 8 --out field",
+    )
+)
 def batch(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Submission folders.", metavar="FOLDER")
@@ -50,14 +56,18 @@ def batch(
     level: Annotated[Level, typer.Option(help="How far each audit goes.")] = Level.PROBES,
     device: DeviceOption = Device.CPU,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Audits at a time; half the cores with probes, else all.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Audits at a time; half the cores with probes, else all."),
     ] = None,
     time_limit: Annotated[
         float,
         typer.Option("--time-limit", min=1.0, metavar="SECONDS", help="Of the probes of one submission."),
     ] = DEFAULT_TIME_LIMIT_SECONDS,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of all synthetic streams; drawn fresh for each when not given.")
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Of all synthetic streams; drawn fresh for each when not given."
+        ),
     ] = None,
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Run on this Ray cluster; `local` starts one here.")
@@ -80,7 +90,7 @@ def batch(
             return LocalExecutor(at_once) if ray is None else RayExecutor(ray, cpus)
 
         console = Console(stderr=True, highlight=False)
-        with open_book(out, how) as book:
+        with open_book(out, how) as book, stoppable():
             try:
                 with shown_batch(console, quiet) as watcher:
                     counts = run_batch(tasks, book, executor, watcher, retry=retry)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rich.text import Text
 from verifier.batch.book import BatchError
 from verifier.intake import IntakeError
 from verifier.intake.git import GitError
+from verifier.report.pages import did_you_mean
 from verifier.report.wording import clean
 
 USAGE, ERROR, INTERRUPTED = 2, 3, 130
@@ -36,8 +36,7 @@ class Stop(Exception):
 def told_plainly(debug: bool) -> Iterator[None]:
     """Turn every error into one block and an exit code that is no verdict."""
     try:
-        with stoppable():
-            yield
+        yield
     except Stop as stop:
         fail(str(stop), USAGE, stop.facts)
     except (GitError, BatchError) as error:
@@ -62,15 +61,25 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def fail_misused(error: typer.TyperException) -> int:
+    """Tell what the command line's parser refused; the exit code."""
+    context = getattr(error, "ctx", None)
+    command = "pgolf-verify" if context is None else context.command_path
+    near = did_you_mean(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or ())
+    message = error.format_message() if not near else error.message
+    what = (message[:1].lower() + message[1:]).rstrip(".").replace("Value error, ", "")
+    try:
+        fail(what, USAGE, {"next": f"{near or 'see'} `{command} --help`".replace("? `", "? See `")})
+    except typer.Exit as end:
+        return end.exit_code
 
 
 def fail(what: str, exit_code: int, facts: Mapping[str, str]) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from verifier.batch.book import INDEX, read_index
-from verifier.cli.app import Debug, app
+from verifier.cli.app import Debug, app, examples
 from verifier.cli.errors import told_plainly
 from verifier.cli.output import deliver
 from verifier.report.csv import render_csv
@@ -24,7 +24,11 @@ class Form(StrEnum):
 RENDERERS = {Form.CSV: render_csv, Form.JUNIT: render_junit}
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "export field --format csv --out field.csv", "export field --format junit --out field.xml"
+    )
+)
 def export(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="A batch's index.jsonl, or its folder.")],
     form: Annotated[
@@ -35,7 +39,7 @@ def export(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Write a batch as a table or as test results. `pgolf-verify export pgolf-batch --format csv`"""
+    """Write a batch as a table or as test results."""
     with told_plainly(debug):
         lines = read_index(index / INDEX if index.is_dir() else index)
         # A submission that ran again has a later line, which is the one that counts.

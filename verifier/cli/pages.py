@@ -10,7 +10,8 @@ from rich.console import Console
 
 from verifier.audit import all_rules, edition_name
 from verifier.checks import load_checks
-from verifier.cli.app import Debug, app
+from verifier.cli.app import Debug, app, examples
+from verifier.cli.complete import names_of_editions, names_of_pages
 from verifier.cli.errors import ERROR, Stop, told_plainly
 from verifier.doctor import diagnose
 from verifier.report.json import load_schema
@@ -25,9 +26,15 @@ from verifier.report.pages import (
 from verifier.rules import UnknownEdition
 
 
-@app.command()
+@app.command(epilog=examples("explain", "explain E1-floor", "explain R-040"))
 def explain(
-    name: Annotated[str | None, typer.Argument(metavar="[CHECK | RULE]")] = None, debug: Debug = False
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CHECK|RULE", help="Its id; the list when not given.", autocompletion=names_of_pages
+        ),
+    ] = None,
+    debug: Debug = False,
 ) -> None:
     """Print the page of a check or a rule, or list the checks."""
     with told_plainly(debug):
@@ -49,9 +56,16 @@ def explain(
             )
 
 
-@app.command("rules")
+@app.command("rules", epilog=examples("rules", "rules --edition 2026-05-02"))
 def rules_command(
-    edition: Annotated[str | None, typer.Option(help="A dated edition; the newest when not given.")] = None,
+    edition: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="A dated edition; the newest when not given.",
+            autocompletion=names_of_editions,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """List the rules of an edition, and which checks bear on each."""
@@ -63,13 +77,13 @@ def rules_command(
         print_rules(name, rules, load_checks(), Console())
 
 
-@app.command()
+@app.command(epilog=examples("schema > report.schema.json"))
 def schema() -> None:
     """Print the JSON Schema of the report."""
     print(json.dumps(load_schema(), indent=2))
 
 
-@app.command()
+@app.command(epilog=examples("doctor"))
 def doctor(debug: Debug = False) -> None:
     """Say what this machine offers to an audit. Exit 3 when probes could not run."""
     with told_plainly(debug):

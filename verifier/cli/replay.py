@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level, audit, read_folder
-from verifier.cli.app import Debug, Quiet, TimeLimit, app
-from verifier.cli.errors import Stop, told_plainly
+from verifier.cli.app import Debug, Quiet, TimeLimit, app, examples
+from verifier.cli.complete import names_of_checks
+from verifier.cli.errors import Stop, stoppable, told_plainly
 from verifier.cli.source import GitOption, check_folder, checked_out, read_saved
 from verifier.intake.checkout import Checkout
 from verifier.probe.device import Device
@@ -22,14 +23,24 @@ from verifier.report.pages import did_you_mean, print_comparison
 from verifier.report.progress import shown_progress
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "replay out/report.json --finding C1-flip", "replay out/report.json --folder submissions/scored_slot"
+    )
+)
 def replay(
     report_file: Annotated[Path, typer.Argument(metavar="REPORT.json")],
     finding: Annotated[
-        str | None, typer.Option(metavar="CHECK", help="One check; all that can be rerun when not given.")
+        str | None,
+        typer.Option(
+            metavar="CHECK",
+            help="One check; all that can be rerun when not given.",
+            autocompletion=names_of_checks,
+        ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where the submission is now; the report's path when not given.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the submission is now; the report's path when not given."),
     ] = None,
     git: GitOption = None,
     time_limit: TimeLimit = DEFAULT_TIME_LIMIT_SECONDS,
@@ -40,9 +51,9 @@ def replay(
     with told_plainly(debug):
         recorded = read_saved(report_file)
         checks = _checks_to_replay(recorded, finding)
-        with _recorded_source(recorded, report_file, folder, git) as (where, checkout):
+        with stoppable(), _recorded_source(recorded, report_file, folder, git) as (where, checkout):
             _check_script(where, recorded)
-            with shown_progress(Console(stderr=True), quiet) as progress:
+            with shown_progress(Console(stderr=True), quiet, time_limit) as progress:
                 again = audit(
                     where,
                     level=Level.PROBES,

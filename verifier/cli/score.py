@@ -9,18 +9,18 @@ import typer
 from rich.console import Console
 
 from verifier.batch.book import INDEX, read_index
-from verifier.cli.app import Debug, Quiet, app
+from verifier.cli.app import Debug, Quiet, app, examples
 from verifier.cli.errors import Stop, told_plainly
+from verifier.cli.output import deliver
 from verifier.report.markers import write_between
 from verifier.report.scoreboard import print_scoreboard, render_scoreboard, scoreboard_document
-from verifier.report.store import write_whole
 from verifier.score import LabelError, read_labels
 from verifier.score import score as compared
 
 MARKER = "scoreboard"
 
 
-@app.command()
+@app.command(epilog=examples("score field labels.jsonl --out scoreboard.md"))
 def score(
     index: Annotated[Path, typer.Argument(metavar="INDEX", help="A batch's index.jsonl, or its folder.")],
     labels: Annotated[
@@ -52,8 +52,8 @@ def score(
         else:
             print_scoreboard(board, Console(highlight=False))
         if out is not None:
-            write_whole(
-                out, scoreboard_document(board) if out.suffix == ".json" else render_scoreboard(board) + "\n"
+            deliver(
+                scoreboard_document(board) if out.suffix == ".json" else render_scoreboard(board) + "\n", out
             )
         if page is not None:
             try:

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verifier.cli.app import app
 from verifier.cli.errors import Stop
 from verifier.intake.checkout import Checkout, check_out
 from verifier.intake.git import open_repository
@@ -35,8 +34,8 @@ def check_folder(folder: Path) -> None:
             expected="the folder that holds train_gpt.py and submission.json",
             next=f"pgolf-verify {folder.parent}",
         )
-    commands = [command.name for command in app.registered_commands if command.name]
-    near = did_you_mean(str(folder), [*commands, "explain", "replay", "schema", "doctor"])
+    beside = [each for each in folder.parent.iterdir() if each.is_dir()] if folder.parent.is_dir() else []
+    near = did_you_mean(str(folder), [str(each) for each in beside])
     raise Stop(f"there is no folder {folder}", where=str(Path.cwd()), **({"next": near} if near else {}))
 
 

@@ -54,6 +54,21 @@ def choose_folder(changes: Iterable[Change]) -> Choice | None:
     return Choice(ranked[0], tuple(ranked[1:]))
 
 
+def added_folders(changes: Iterable[Change]) -> tuple[str, ...]:
+    """All submissions that are new, likeliest first; where none is, the one that the changes rework."""
+    changed = tuple(changes)
+    choice = choose_folder(changed)
+    if choice is None:
+        return ()
+    new = {
+        _folder_of(change.path)
+        for change in changed
+        if change.added and (_name(change.path) == CLAIM or _is_training(change.path))
+    }
+    found = tuple(folder for folder in (choice.folder, *choice.others) if folder in new)
+    return found or (choice.folder,)
+
+
 def borrowed_script(folder: str, files: Iterable[str], changes: Iterable[Change]) -> str | None:
     """The script that the pull request keeps above its folder; None when the folder has Python of its own.
 

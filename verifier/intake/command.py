@@ -154,8 +154,22 @@ def _from_scripts(folder: Folder, names: set[str], known: Callable[[str], bool])
             continue
         stem = file.path.rpartition("/")[2]
         score = bool(_GOOD_SCRIPT.search(stem)) - 4.0 * bool(_BAD_SCRIPT.search(stem)) - file.path.count("/")
-        sources += _ranked(1, score, file.path, invocations(text.text), names, known)
+        found = invocations(text.text)
+        for each, words in zip(found, _words_before(text.text, found), strict=True):
+            aside = 2.0 * bool(_BAD.search(words))
+            sources += _ranked(1, score - aside, file.path, [each], names, known)
     return _best(sources)
+
+
+def _words_before(text: str, found: tuple[Invocation, ...]) -> Iterator[str]:
+    """What a run script says right above each of its commands: a comment, an echo, the label of a case."""
+    lines = text.split("\n")
+    last = 0
+    for each in found:
+        above = lines[max(last, each.line - 1 - _CONTEXT_LINES) : each.line - 1]
+        ends = [index for index, line in enumerate(above) if line.strip() == ";;"]
+        yield "\n".join(above[ends[-1] + 1 if ends else 0 :])
+        last = each.line
 
 
 def _from_readme(

@@ -97,13 +97,13 @@ class Repository:
         A head that main already contains is compared from where main stood before it was merged; one that
         shares no history with main is compared with main itself.
         """
-        found = self._merge_base(self.main, head)
+        found = self.merge_base(self.main, head)
         if found is None:
             return self.main
         if found != head:
             return found
         before = self._before_merge(head)
-        return self._merge_base(before, head) or before
+        return self.merge_base(before, head) or before
 
     def changes(self, base: str, head: str) -> tuple[Change, ...]:
         """Regular files that the head adds or changes, in path order; deletions, links and modules left out."""
@@ -169,7 +169,8 @@ class Repository:
     def _empty_tree(self) -> str:
         return self._text("hash-object", "-t", "tree", os.devnull).strip()
 
-    def _merge_base(self, one: str, other: str) -> str | None:
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Where two commits parted; None where they share nothing."""
         if one == self.main and (met := self._meeting(other)) is not None and len(met) < 2:
             return met[0] if met else None
         done = self._run("merge-base", one, other)

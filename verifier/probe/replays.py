@@ -2,7 +2,8 @@
 
 Caches are empty when a pass begins, so calls at its start prove nothing about them. One run counts the
 calls of every function that turns targets into scores; the next one, equal but for a block of tokens,
-replays the calls that are named here.
+replays the calls that are named here. A function that is called once for the whole stream has its first call
+replayed, right after it was made.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ PURE_REPLAYS = 1
 
 def plan_replays(tape: Tape, reported: Pass | None) -> dict[str, tuple[int, ...]]:
     """For each function, by its key, the numbers of the calls to replay."""
-    calls: dict[str, list[Call]] = defaultdict(list)
+    counted: dict[str, list[Call]] = defaultdict(list)
     for call in tape.of(Call):
-        if call.nth > 0:
-            calls[call.key].append(call)
+        counted[call.key].append(call)
+    # By the first call the function was only recognised: a later one is replayed before it is made.
+    calls = {key: [call for call in made if call.nth > 0] or made for key, made in counted.items()}
     if reported is not None and reported.reconciled:
         first, last = reported.first_event, reported.last_event
         for key, made in calls.items():

@@ -13,11 +13,9 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from verifier.probe.job import Job
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.replays import Replays, plan_replays
+from verifier.probe.runs import Runs
 from verifier.probe.sandbox import WORK, run_sandboxed
 from verifier.probe.scale import (
     LADDER,
@@ -52,9 +51,8 @@ from verifier.probe.switches import implied_switches, logged_values
 from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
+from verifier.stage import Progress, unheard
 from verifier.submission import Script, Submission
-
-Progress = Callable[[str], None]
 
 FLIP_AT = (0.53, 0.23)
 """Where the redrawn blocks start, as fractions of the stream: off window, chunk and batch boundaries."""
@@ -85,11 +83,12 @@ def run_probes(
     time_limit_seconds: float = 170.0,
     device: Device = Device.CPU,
     decode_tokens: int = 0,
-    progress: Progress = lambda _: None,
+    compare: bool = True,
+    progress: Progress = unheard,
 ) -> ProbeRecord:
     """Run the script over the audit's streams, then decode `decode_tokens` tokens (the time limit once more).
 
-    Never raises for what the script does.
+    Without `compare` it runs on the base stream alone: enough for a decode proof. Never raises for what it does.
     """
     master = secrets.randbits(63) if seed is None else seed
     why = device.missing()
@@ -100,7 +99,7 @@ def run_probes(
     if submission.script is None or why is not None:
         return ProbeRecord(master, "none", (), attempts=(str(why),), device=device)
     audit = _Audit(submission, submission.script, master, time_limit_seconds, device, decode_tokens, progress)
-    return audit.run()
+    return audit.run(compare)
 
 
 class _Audit:
@@ -124,7 +123,7 @@ class _Audit:
         self._deadline = time.monotonic() + limit_seconds
         self._decode_tokens = decode_tokens
         self._exposed = exposed_predictor(submission.root, script) if decode_tokens else None
-        self._progress = progress
+        self._runs = Runs(progress)
         self._sources = _sources(submission, script)
         self._reads = _environment_reads(self._sources)
         logged = _logged(submission, self._reads)
@@ -132,32 +131,26 @@ class _Audit:
         label = submission.head_metric_label
         self._implied = {**logged, **implied_switches(label, self._sources, self._reads, given)}
         self._isolation: Mapping[str, str] = {}
-        self._stopped = threading.Event()
 
-    def run(self) -> ProbeRecord:
+    def run(self, compare: bool) -> ProbeRecord:
         attempts: list[str] = []
         runs: list[Run] = []
         scale = LADDER[0]
-        with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool, self._ended_by_a_raise():
+        with self._runs:
             for rung in LADDER:
                 scale = replace(rung, vocab_size=vocab_size(self._reads, self._submission.command.env, rung))
                 vocabulary = Vocabulary.of_size(scale.vocab_size)
                 base = vocabulary.uniform().draw(scale.tokens, (self._seed, 0))
                 first, second = self._flips(base)
-                pair = self._start(
-                    pool,
-                    vocabulary,
-                    _Planned("uniform", base, scale),
-                    _Planned("flip 1", first, scale, watch=True),
-                )
-                made = [future.result() for future in pair]
+                pair = _Planned("uniform", base, scale), _Planned("flip 1", first, scale, watch=True)
+                made = [run.result() for run in self._start(vocabulary, *pair[: 2 if compare else 1])]
                 if runs and made[0].status == "not-run":
                     break  # what the last rung showed says more than that there was no time
                 runs = made
                 if runs[0].passes:
                     break
                 attempts.append(f"{scale.name}: {runs[0].status}: {runs[0].reason}")
-            if runs[0].passes:
+            if runs[0].passes and compare:
                 small = replace(scale, iterations=scale.trained_iterations)
                 narrow = vocabulary.small(SMALL_ALPHABET).draw(scale.trained_tokens, (self._seed, 1))
                 compared = (
@@ -170,7 +163,6 @@ class _Audit:
                 # The longest run goes first, unless it would take the comparisons' time away.
                 slow = runs[0].seconds > SLOW_SHARE * self._limit_seconds
                 rest = self._start(
-                    pool,
                     vocabulary,
                     *stressed,
                     *((*compared, trained) if slow else (trained, *compared)),
@@ -181,7 +173,7 @@ class _Audit:
                     mixed = _Planned(
                         SMALL_TABLES_TRAINED, narrow, small, watch=True, replays=None, tables=tables
                     )
-                    runs += [future.result() for future in self._start(pool, vocabulary, mixed)]
+                    runs += [future.result() for future in self._start(vocabulary, mixed)]
         return ProbeRecord(
             seed=self._seed,
             scale=scale.name,
@@ -193,15 +185,6 @@ class _Audit:
             headline=self._submission.head_metric_label,
             decoding=self._decoding(runs[0], scale) if self._decode_tokens else None,
         )
-
-    @contextmanager
-    def _ended_by_a_raise(self) -> Iterator[None]:
-        """An interrupt ends the runs of other threads too; a pool alone would wait for them."""
-        try:
-            yield
-        except BaseException:
-            self._stopped.set()
-            raise
 
     def _decoding(self, base: Run, scale: Scale) -> Decoding:
         """The decode proof, over the stream and with the artifact of the base run."""
@@ -220,7 +203,7 @@ class _Audit:
             environment=self._environment(scale),
             device=self._device,
         )
-        return prove(setup, tokens, self._limit_seconds, self._progress)
+        return prove(setup, tokens, self._limit_seconds, self._runs.tell)
 
     def _flips(self, base: Stream) -> tuple[Stream, ...]:
         return tuple(
@@ -287,16 +270,14 @@ class _Audit:
             *(name.removeprefix(prefix) for name in sorted(tape.uses) if name.startswith(prefix)),
         )
 
-    def _start(
-        self, pool: ThreadPoolExecutor, vocabulary: Vocabulary, *planned: _Planned
-    ) -> list[Future[Run]]:
-        return [pool.submit(self._one, each, vocabulary) for each in planned]
+    def _start(self, vocabulary: Vocabulary, *planned: _Planned) -> list[Future[Run]]:
+        return [self._runs.submit(self._one, each, vocabulary) for each in planned]
 
     def _one(self, planned: _Planned, vocabulary: Vocabulary) -> Run:
         left = self._deadline - time.monotonic()
-        if self._stopped.is_set() or left < MIN_RUN_SECONDS:
+        if self._runs.stop.is_set() or left < MIN_RUN_SECONDS:
             return self._not_run(planned, vocabulary, "no time was left")
-        self._progress(f"{planned.name}: running {self._script.path}")
+        self._runs.tell(f"{planned.name}: running {self._script.path}")
         started = time.monotonic()
         with scratch_folder() as scratch:
             tree = scratch / "tree"
@@ -326,7 +307,7 @@ class _Audit:
                     cwd=f"{WORK}/{workspace.RUN}",
                     records=(scratch / EVENTS, scratch / SCORES),
                 ),
-                stopped=self._stopped.is_set,
+                stop=self._runs.stop,
             )
             self._isolation = dict(outcome.isolation)
             tape = read_tape(scratch, planned.stream.ids.size)
@@ -348,7 +329,7 @@ class _Audit:
             stderr_tail=outcome.stderr[-4000:].decode("utf-8", "replace"),
             artifact=artifact,
         )
-        self._progress(f"{planned.name}: {status} after {run.seconds:.0f} s")
+        self._runs.tell(f"{planned.name}: {status} after {run.seconds:.0f} s", over=1)
         return run
 
     def _environment(self, scale: Scale, small_tables: bool = False) -> dict[str, str]:

@@ -16,9 +16,10 @@ import re
 import resource
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from verifier.probe import kernel
@@ -58,17 +59,16 @@ _WORK_NAME = re.compile(re.escape(WORK) + r"(?![\w.-])")
 _run_numbers = itertools.count()
 
 
-def run_sandboxed(
-    job: Job, mechanism: Mechanism | None = None, stopped: Callable[[], bool] = lambda: False
-) -> Outcome:
-    """Run the job to its end, its first limit, or until `stopped`; every process of it is dead on return, and on a raise."""
+def run_sandboxed(job: Job, mechanism: Mechanism | None = None, stop: Event | None = None) -> Outcome:
+    """Run the job to its end, its first limit or until `stop` is set; every process of it is dead on return, and on a
+    raise."""
     chosen = mechanism or best_mechanism()
     tree = _checked_tree(job)
     uid, gid = _identity(chosen)
     work = tree if chosen is Mechanism.PROCESS else Path(WORK)
     plan = _plan(job, chosen, tree, work, uid, gid)
     with _owned_by(tree, uid, gid, chosen is Mechanism.ROOT):
-        run = supervise(plan, tree, job.limits, job.records, stopped)
+        run = supervise(plan, tree, job.limits, stop or Event(), job.records)
     return _outcome(job, chosen, work, plan, run)
 
 

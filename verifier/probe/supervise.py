@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
 from verifier.probe.job import Ended, Limits
@@ -89,11 +90,7 @@ class Run:
 
 
 def supervise(
-    plan: dict[str, Any],
-    tree: Path,
-    limits: Limits,
-    records: Sequence[Path] = (),
-    stopped: Callable[[], bool] = lambda: False,
+    plan: dict[str, Any], tree: Path, limits: Limits, stop: Event, records: Sequence[Path] = ()
 ) -> Run:
     """Start the launcher with its plan and stay until every process of the run is dead."""
     run = Run(Stream(limits.stdout_bytes), Stream(limits.stdout_bytes), Stream(CHUNK_BYTES))
@@ -127,9 +124,7 @@ def supervise(
                     with suppress(OSError):
                         fcntl.fcntl(record_pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
                 _send(launcher, marshal.dumps({**plan, "records": ends[1:]}))
-                _watch(
-                    launcher, selector, run, tree, limits, 2 if plan["namespaces"] else 1, started, stopped
-                )
+                _watch(launcher, selector, run, tree, limits, stop, 2 if plan["namespaces"] else 1, started)
             finally:
                 _stop(launcher, run.usage)
                 run.wall_seconds = time.monotonic() - started
@@ -166,11 +161,11 @@ def _watch(
     run: Run,
     tree: Path,
     limits: Limits,
+    stop: Event,
     supervisors: int,
     started: float,
-    stopped: Callable[[], bool],
 ) -> None:
-    """Read and sample until the launcher closes its status pipe, a limit is passed, or the audit is stopped."""
+    """Read and sample until the launcher closes its status pipe, a limit is passed or the audit breaks off."""
     next_sample = next_walk = started
     tree_used = TreeUse()
     while _read(selector, POLL_SECONDS, run, limits):
@@ -186,8 +181,8 @@ def _watch(
             tree_used = tree_use(tree, run.usage.pids)
             walk_seconds = time.monotonic() - now
             next_walk = now + max(TREE_POLL_SECONDS, walk_seconds * TREE_POLL_SHARE)
-        if stopped():
-            run.ended, run.message = Ended.STOPPED, "the audit was interrupted"
+        if stop.is_set():
+            run.ended, run.message = Ended.STOPPED, "the audit broke off"
             return
         passed = _passed_limit(run, limits, now - started, tree_used)
         if passed:

@@ -102,11 +102,17 @@ class Section:
         return "rule-" + ("none" if self.rule is None else re.sub(r"[^\w-]", "_", self.rule.id))
 
 
-def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as: str = SAVED_REPORT) -> str:
-    """The page. `pages` has the page of each check by its id; `saved_as` is the file that replay lines name."""
-    style, script = _asset("report.css"), _asset("report.js")
+def render_html(
+    report: Report,
+    pages: Mapping[str, str] | None = None,
+    saved_as: str = SAVED_REPORT,
+    back: str | None = None,
+) -> str:
+    """The page. `pages` has the page of each check by its id; `saved_as` is the file that replay lines name;
+    `back` is the address of the table that the page belongs to."""
+    style, script = asset("report.css"), asset("report.js")
     text: str = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             report=report,
@@ -114,8 +120,8 @@ def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as
             call=CALL_WORDS[report.verdict.call],
             style=Markup(style),
             script=Markup(script),
-            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-            "base-uri 'none'; form-action 'none'",
+            policy=policy(style, script),
+            back=back,
             counts=counts_line(report),
             bpb=_bpb(report),
             needed=missing_evidence(report),
@@ -132,7 +138,8 @@ def render_html(report: Report, pages: Mapping[str, str] | None = None, saved_as
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Of every page: all text is cleaned and escaped, and a name that is not given is an error."""
     environment = Environment(
         loader=PackageLoader("verifier.report"),
         autoescape=True,
@@ -166,8 +173,17 @@ def _lines(text: str) -> Markup:
     return Markup("\n").join(_visible(line) for line in text.split("\n"))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
     return resources.files("verifier.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str) -> str:
+    """What a page may load: its own style and its own script, by their digests."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,7 @@
 """The JSON form of a report: stable keys in a stable order, no NaN, described by `schema.json`.
 
-`snippets` and `series` are left out where there is nothing to put in; the series are one line, being for programs.
+`snippets`, `seed_runs`, `techniques` and `series` are left out where there is nothing to put in; the series
+are one line, being for programs.
 
 `read_report` reads it back and refuses what the schema refuses: a report is input like any other.
 """
@@ -40,6 +41,7 @@ from verifier.report.model import (
     Timeline,
 )
 from verifier.report.wording import SAVED_REPORT, replay_command
+from verifier.seedrun import SeedRun
 from verifier.submission import Origin
 from verifier.verdict import Call, Reason, Verdict
 
@@ -107,6 +109,10 @@ def to_document(report: Report, saved_as: str = SAVED_REPORT) -> dict[str, Any]:
     }
     if report.snippets:
         document["snippets"] = [asdict(each) for each in report.snippets]
+    if report.seed_runs:
+        document["seed_runs"] = [asdict(each) for each in report.seed_runs]
+    if report.techniques:
+        document["techniques"] = list(report.techniques)
     if report.series is not None:
         document["series"] = asdict(report.series)
     plain_document: dict[str, Any] = plain(document)
@@ -208,6 +214,8 @@ def _from_document(document: Mapping[str, Any]) -> Report:
             Snippet(each["file"], each["line"], tuple(each["lines"])) for each in document.get("snippets", ())
         ),
         series=_read_series(document["series"]) if "series" in document else None,
+        seed_runs=tuple(SeedRun(**each) for each in document.get("seed_runs", ())),
+        techniques=tuple(document.get("techniques", ())),
     )
 
 

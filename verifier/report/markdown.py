@@ -49,14 +49,19 @@ def render_markdown(report: Report) -> str:
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it is; `@name` stays visible and notifies nobody."""
-    escaped = SPECIAL.sub(lambda match: "\\" + match.group(0), clean(text))
+    return _guarded(clean(text))
+
+
+def _guarded(line: str) -> str:
+    """A clean line, or a part of one, whose blanks at the ends belong to it."""
+    escaped = SPECIAL.sub(lambda match: "\\" + match.group(0), line)
     return escaped.replace("@", "@<!-- -->")
 
 
 def prose(text: str) -> str:
     """A message: what it quotes in backticks becomes code spans, the rest is escaped."""
     parts = re.split(r"`([^`]+)`", clean(text))
-    return "".join(code(part) if index % 2 else escape(part) for index, part in enumerate(parts))
+    return "".join(code(part) if index % 2 else _guarded(part) for index, part in enumerate(parts))
 
 
 def code(text: str) -> str:

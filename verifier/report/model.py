@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from verifier.finding import Finding, State
+from verifier.seedrun import SeedRun
 from verifier.submission import Origin
 from verifier.verdict import Verdict
 
@@ -32,6 +33,9 @@ class SubmissionInfo:
     wrapper: str | None = None
     """How the script was packed, outermost first; None for plain text."""
     track: str = "unknown"
+    author: str | None = None
+    """As submission.json names it, like the date."""
+    date: str | None = None
     git: Origin | None = None
     """Where in which repository it came from; None for a folder on disk."""
 
@@ -243,6 +247,10 @@ class Report:
     snippets: tuple[Snippet, ...] = ()
     series: Series | None = None
     """None where no probe gave a number."""
+    seed_runs: tuple[SeedRun, ...] = ()
+    """The runs behind the claim, by their logs."""
+    techniques: tuple[str, ...] = ()
+    """What the live source names; empty where none was read."""
 
     @property
     def counts(self) -> dict[State, int]:

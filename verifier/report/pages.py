@@ -17,6 +17,11 @@ from verifier.report.model import RuleText
 from verifier.report.terminal import STATE_STYLE
 from verifier.report.wording import clean, number
 
+AS_NEAR = 0.15
+"""Of two likenesses between 0 and 1: how much worse the second guess may be to be worth a reader's time."""
+FOUR_COLUMNS = 100
+"""Characters under which a table of four columns would break the names of checks."""
+
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
     """One line for each check: id, strength of evidence, title."""
@@ -56,8 +61,14 @@ def print_rules(edition: str, rules: Sequence[RuleText], checks: Sequence[Check]
     table = _table("rule", "status", "title", "checks")
     for rule in rules:
         bearing = " ".join(check.id for check in checks if rule.id in check.rules)
-        table.add_row(Text(rule.id, "bold"), Text(rule.status), Text(rule.title), Text(bearing))
-    console.print(table)
+        if console.width >= FOUR_COLUMNS:
+            table.add_row(Text(rule.id, "bold"), Text(rule.status), Text(rule.title), Text(bearing))
+            continue
+        console.print(Text.assemble((rule.id, "bold"), f"  {rule.title}  ", (rule.status, "dim")))
+        if bearing:
+            console.print(Padding(Text(bearing), (0, 0, 0, 4)))
+    if table.row_count:
+        console.print(table)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -89,11 +100,13 @@ def print_facts(facts: Iterable[tuple[str, str]], console: Console) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean A or B?`, or nothing when nothing is near."""
+    """`did you mean A or B?`, or nothing when nothing is near. B only where it is nearly as near as A."""
     by_lower = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.5)
     starts = [lower for lower in by_lower if lower.startswith(name.lower())]
-    best = list(dict.fromkeys([*starts, *near]))[:2]
+    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)
+    ratios = [difflib.SequenceMatcher(None, name.lower(), lower).ratio() for lower in near]
+    near = [lower for lower, ratio in zip(near, ratios, strict=True) if ratio > ratios[0] - AS_NEAR]
+    best = (starts or near)[:2]
     return f"did you mean {' or '.join(by_lower[each] for each in best)}?" if best else ""
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -46,6 +46,12 @@ def render_sarif(report: Report, pages: Mapping[str, str] | None = None) -> str:
     return (
         json.dumps(sarif_document(report, pages or {}), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     )
+
+
+def merged_sarif(reports: Sequence[Report], pages: Mapping[str, str]) -> dict[str, Any]:
+    """One document with a run for each report. Their categories differ by folder, so none replaces another."""
+    first, *others = (sarif_document(report, pages) for report in reports)
+    return {**first, "runs": [*first["runs"], *(run for other in others for run in other["runs"])]}
 
 
 def sarif_document(report: Report, pages: Mapping[str, str]) -> dict[str, Any]:

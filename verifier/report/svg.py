@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from verifier.report.wording import clean, number
@@ -69,10 +69,17 @@ class Canvas:
     def y(self, low: float, high: float, log: bool = False) -> Scale:
         return Scale(low, high, HEIGHT - BOTTOM, TOP, log)
 
-    def axes(self, x: Scale, y: Scale | None, x_words: str, y_words: str = "") -> None:
-        """Rules, ticks and what they count."""
+    def axes(
+        self,
+        x: Scale,
+        y: Scale | None,
+        x_words: str,
+        y_words: str = "",
+        x_tick: Callable[[float], str] = number,
+    ) -> None:
+        """Rules, ticks and what they count; `x_tick` words a value of the first axis."""
         for value in x.ticks():
-            self.text(x(value), HEIGHT - BOTTOM + 15, tick_words(value), "tick", "middle")
+            self.text(x(value), HEIGHT - BOTTOM + 15, x_tick(value) if value else "0", "tick", "middle")
         self.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 7, x_words, "axis", "middle")
         if y is not None:
             for value in y.ticks():

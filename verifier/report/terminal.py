@@ -6,6 +6,8 @@ be copied; every other line keeps to the width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -55,7 +57,8 @@ def render_terminal(report: Report, console: Console, *, saved_as: str | None = 
         head.append(f"  ({verdict.grade} evidence)", "default not bold")
     console.print(head)
     console.print(Text(counts_line(report)))
-    console.print(_identity(report))
+    for line in _identity(report, console.width):
+        console.print(line)
     console.print()
     console.print(_bpb(report))
     for line in _needed(report):
@@ -65,8 +68,11 @@ def render_terminal(report: Report, console: Console, *, saved_as: str | None = 
         _print_finding(finding, report, console, saved_as)
     if attention:
         console.print()
-    for finding in attention:
-        _print_finding(finding, report, console, saved_as)
+    for alike in _alike(attention):
+        if len(alike) > 1:
+            _print_alike(alike, console)
+        else:
+            _print_finding(alike[0], report, console, saved_as)
     _print_quiet_states(report, console)
 
 
@@ -75,7 +81,8 @@ def render_line(report: Report) -> str:
     return f"{report.verdict.call}  {clean(report.submission.name)}  {counts_line(report)}"
 
 
-def _identity(report: Report) -> Text:
+def _identity(report: Report, width: int) -> list[Text]:
+    """What was audited and how, broken between its parts only where they fit."""
     submission = report.submission
     script = "no script" if submission.script is None else clean(submission.script)
     if submission.wrapper:
@@ -90,7 +97,13 @@ def _identity(report: Report) -> Text:
         f"rules {report.rule_edition}",
         run_line(report),
     ]
-    return Text(" · ".join(parts), "dim")
+    lines: list[str] = []
+    for part in " · ".join(parts).split(" · "):
+        if lines and len(lines[-1]) + len(part) + len(" ·  ·") <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return [Text(line + " ·" * (line is not lines[-1]), "dim") for line in lines]
 
 
 def _bpb(report: Report) -> RenderableType:
@@ -123,6 +136,35 @@ def _needed(report: Report) -> list[Text]:
         if checks:
             lines.append(Text(f"COMPLIANT needs {', '.join(clean(check) for check in checks)}  ({why})"))
     return [Text(), *lines] if lines else []
+
+
+def _alike(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Neighbours that say the same with nothing of their own, as all probes do when none was run."""
+    groups: list[list[Finding]] = []
+    for finding in findings:
+        same = groups and _said(groups[-1][0]) == _said(finding) and not finding.where
+        if same and finding.state is State.UNVERIFIED:
+            groups[-1].append(finding)
+        else:
+            groups.append([finding])
+    return groups
+
+
+def _said(finding: Finding) -> tuple[object, ...]:
+    return finding.state, finding.message, finding.try_next, finding.where
+
+
+def _print_alike(findings: Sequence[Finding], console: Console) -> None:
+    """Several checks in one entry: their ids, then what they all say."""
+    first = findings[0]
+    grid = _grid(STATE_WIDTH, STATE_STYLE[first.state])
+    grid.add_row(str(first.state), Text(" ".join(clean(each.check) for each in findings), "bold"))
+    grid.add_row("", Text(clean(first.message)))
+    console.print(grid)
+    if first.try_next:
+        details = _grid(LABEL_WIDTH)
+        details.add_row("next", Text(clean(first.try_next)))
+        console.print(Padding(details, (0, 0, 0, STATE_WIDTH + 2)))
 
 
 def _print_finding(finding: Finding, report: Report, console: Console, saved_as: str | None) -> None:

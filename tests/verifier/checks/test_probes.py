@@ -638,3 +638,21 @@ def test_all_runs_are_over_the_streams_that_they_name() -> None:
     base: Run = audit().runs[0]
     assert base.stream.source is SOURCE
     assert base.passes[0].label == LABEL
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        (
+            "audit: raised: ModuleNotFoundError: No module named 'einops.layers' at train_gpt.py:30",
+            "install einops ",
+        ),
+        ("audit: raised: KeyError: 'RANK' at train_gpt.py:12", "pgolf-verify doctor"),
+    ],
+)
+def test_a_script_that_does_not_run_is_told_what_it_lacks(reason: str, advice: str) -> None:
+    stuck = replace(audit(), runs=(), attempts=(reason,))
+    (found,) = outcomes("E1-floor", stuck)
+    assert found.state is State.UNVERIFIED
+    assert found.try_next is not None
+    assert advice in found.try_next

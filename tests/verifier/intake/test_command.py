@@ -98,6 +98,20 @@ def test_the_headline_block_beats_ablations_and_downloads(make_folder: Any) -> N
     assert command.env == {"TTT_ENABLED": "1", "SEED": "42"}
 
 
+def test_of_the_commands_of_one_script_the_one_called_a_smoke_test_is_not_the_run(make_folder: Any) -> None:
+    script = f"""case $MODE in
+    smoke)
+        # a minute, to catch crashes
+        TTT_ENABLED=0 TTT_LR=0.1 {RUN}
+        ;;
+    default)
+        TTT_LR=0.004 {RUN}
+        ;;
+esac
+"""
+    assert dict(submission(make_folder, run=script).env) == {"TTT_LR": "0.004"}
+
+
 def test_tables_and_inline_commands_are_read(make_folder: Any) -> None:
     table = block(
         "TTT_ENABLED=1            # Enable it (default 0)\nTTT_LR=0.02              # rate", "## Knobs"

@@ -93,10 +93,15 @@ def test_this_repository_needs_no_rewriting() -> None:
         assert rewrite(source) == source, path
 
 
-def test_it_imports_nothing_of_the_verifier() -> None:
-    path = Path(__file__).parents[3] / "verifier" / "grammar.py"
-    code = f"import runpy, sys; runpy.run_path({str(path)!r}); assert 'verifier' not in sys.modules"
-    subprocess.run([sys.executable, "-I", "-c", code], check=True)
+def test_it_imports_nothing_else_of_the_verifier_and_no_library() -> None:
+    code = (
+        "import sys, verifier.grammar\n"
+        "ours = {'verifier', 'verifier.grammar', 'verifier.grammar.scan', 'verifier.grammar.spell'}\n"
+        "assert {name for name in sys.modules if name.split('.')[0] == 'verifier'} == ours\n"
+        "assert not {'torch', 'numpy', 'rich'} & set(sys.modules)\n"
+    )
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
 
 
 plain = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)

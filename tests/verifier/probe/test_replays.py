@@ -37,8 +37,10 @@ def test_without_a_reconciled_pass_all_calls_count() -> None:
     assert plan_replays(two_passes().tape(), None) == {"70:score": (24, 38)}
 
 
-def test_the_call_that_was_only_recognised_cannot_be_replayed() -> None:
+def test_the_call_that_recognised_a_function_is_replayed_when_there_is_no_other() -> None:
     made = TapeBuilder()
     evaluation(made, range(1), "plain", 3.0)
-    assert plan_replays(made.tape(), None) == {}
+    assert plan_replays(made.tape(), None) == {"70:score": (0,)}
+    evaluation(made, range(1, 2), "plain", 3.0)
+    assert plan_replays(made.tape(), None) == {"70:score": (1,)}
     assert plan_replays(TapeBuilder().tape(), None) == {}

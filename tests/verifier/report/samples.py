@@ -24,6 +24,7 @@ from verifier.report.model import (
     Substitution,
     Timeline,
 )
+from verifier.seedrun import SeedRun
 from verifier.verdict import decide
 
 SHA = "9f2c" * 16
@@ -317,8 +318,15 @@ def honest() -> Report:
             payload_sha256="ab" * 32,
             wrapper="lzma_raw2+b85",
             track="10min_16mb",
+            author="A. Author",
+            date="2026-03-23",
         ),
         bpb=Bpb(1.1194, "mean_val_bpb", LOGGED[:1], Measured("audit", "legal_ttt_exact", 6.93245, 4.1042)),
+        seed_runs=(
+            SeedRun("train_seed1337.log", 1337, 1.1192, 1.88977, 15_977_386, 600.1, 409.8),
+            SeedRun("train_seed42.log", 42, 1.1196, None, None, None, None),
+        ),
+        techniques=("test-time training", "sliding window"),
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.verifier.report import samples, snapshots
 from verifier.finding import State
-from verifier.report.markdown import code, escape, render_markdown
+from verifier.report.markdown import code, escape, prose, render_markdown
 from verifier.report.terminal import render_line, render_terminal
 from verifier.report.wording import bpb_number, clean, evidence_line, number
 
@@ -45,6 +45,13 @@ def test_fails_come_before_warnings_and_those_before_passes() -> None:
     text = snapshots.terminal(samples.cheat(), 100)
     marks = [text.index(f"\n{state}") for state in (State.FAIL, State.WARN, State.UNVERIFIED, State.PASS)]
     assert marks == sorted(marks)
+
+
+def test_code_in_a_message_keeps_its_distance_from_the_words() -> None:
+    assert (
+        prose("read the *lines*; `--level probes` measures")
+        == r"read the \*lines\*; `--level probes` measures"
+    )
 
 
 def test_replay_lines_survive_a_narrow_terminal_whole() -> None:

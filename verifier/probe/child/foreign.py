@@ -25,6 +25,7 @@ KERNELS: dict[str, Builder] = {
     "flash_attn_3": attention.module,
     "flash_attn_interface": attention.module,
     "hopper": attention.module,
+    "kernels": attention.kernel_hub,
     "mamba_ssm": mamba.module,
     "selective_scan_cuda": mamba.module,
     "triton": triton_stub.module,

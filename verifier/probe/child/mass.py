@@ -1,7 +1,9 @@
 """Probability mass: call a scoring function again with every other target, everything else as it was.
 
 The probabilities of all candidates at a position must sum to one; a partial sum above one is already a
-counterexample. Each counterexample is measured again with one position changed at a time.
+counterexample. Each counterexample is measured again with one position changed at a time. Before and after,
+the unchanged call must give the same scores to the bit: a function that changes what it reads, counts or
+learns from its targets is not asked.
 """
 
 from __future__ import annotations
@@ -27,13 +29,18 @@ NARROW_SAME = 1e-6
 """Nats. Matrix products of fewer rows may round differently."""
 
 
-def measure(mode: Shadow, call: OpenCall, vocab_size: int) -> dict[str, Any]:
-    """Sums of probability over candidates, at all positions and then at single ones."""
+def measure(mode: Shadow, call: OpenCall, vocab_size: int, made: Tensor | None = None) -> dict[str, Any]:
+    """Sums of probability over candidates, at all positions and then at single ones.
+
+    `made` is what the call returned, where it was made already: it must return that again.
+    """
+    if made is not None and not _repeats(call, made.detach().reshape(-1).double()):
+        return {"tried": 0}
     call = _narrowed(call) or call
     targets = call.argument
     at = mode.find(targets)
     realised = _scores(call, targets.clone())
-    if at is None or realised.numel() != at.numel():
+    if at is None or realised.numel() != at.numel() or not _repeats(call, realised):
         return {"tried": 0}
     flat = at.reshape(-1)
     known = flat >= 0
@@ -80,7 +87,12 @@ def measure(mode: Shadow, call: OpenCall, vocab_size: int) -> dict[str, Any]:
         )
         if end.passed or exact["sum"] > OVER_ONE:
             break
-    return result
+    return result if _repeats(call, realised) else {"tried": 0}
+
+
+def _repeats(call: OpenCall, scores: Tensor) -> bool:
+    """Whether the unchanged call gives these scores again, to the bit."""
+    return torch.equal(_scores(call, call.argument.clone()), scores)
 
 
 def _borrowed(realised: Tensor, each: list[Tensor], known: Tensor) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import CellType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,14 +78,13 @@ class Watching:
             if seen.argument is not None and not self._in_fork:
                 seen.calls += 1
                 self._count(seen)
-                given = _scores_given(function, seen, args, kwargs)
-                if self._is_planned(seen) and not given and self._forks.time_left:
-                    self._replay(seen, OpenCall(function, seen.argument, args, kwargs, seen.part))
+                if self._is_planned(seen):
+                    self._replay_if_free(seen, OpenCall(function, seen.argument, args, kwargs, seen.part))
             out = function(*args, **kwargs)
             if self._sparse and seen.kind == "mass" and not self._in_fork:
                 seen.pure = _is_pure(out if seen.part is None else out[seen.part])
             if seen.argument is None and not self._in_fork and seen.looked < RECOGNISED_WITHIN:
-                self._recognise(seen, out, args, kwargs)
+                self._recognise(seen, function, out, args, kwargs)
             return out
 
         return watched
@@ -95,7 +95,14 @@ class Watching:
             return late and seen.kind == "mass" and not seen.pure
         return seen.calls in seen.replay
 
-    def _recognise(self, seen: _Seen, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _recognise(
+        self,
+        seen: _Seen,
+        function: Callable[..., Any],
+        out: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
         if isinstance(out, tuple):
             # Scores beside what they were made of: the first part that has positions.
             found = (i for i, each in enumerate(out) if isinstance(each, Tensor) and AT in each.__dict__)
@@ -110,8 +117,17 @@ class Watching:
         elif out.ndim >= 2 and out.size(-1) >= self._vocab_size and out.is_floating_point():
             seen.kind, seen.pure = "window", True
             seen.argument = self._argument(out.numel() // out.size(-1), args, kwargs)
-        if seen.argument is not None:
-            self._count(seen)
+        if seen.argument is None:
+            return
+        self._count(seen)
+        if seen.kind == "mass" and not self._sparse and 0 in seen.replay:
+            call = OpenCall(function, seen.argument, args, kwargs, seen.part)
+            self._replay_if_free(seen, call, made=out)
+
+    def _replay_if_free(self, seen: _Seen, call: OpenCall, made: Tensor | None = None) -> None:
+        """Replay a planned call; `made` is what it returned, where it was made already."""
+        if self._forks.time_left and not _scores_given(seen, call):
+            self._replay(seen, call, made)
 
     def _argument(
         self, wanted: Tensor | int, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -138,7 +154,7 @@ class Watching:
                 "call", site=self._tape.site(), function=seen.key, nth=seen.calls, pure=seen.pure
             )
 
-    def _replay(self, seen: _Seen, call: OpenCall) -> None:
+    def _replay(self, seen: _Seen, call: OpenCall, made: Tensor | None) -> None:
         self._tape.flush()
 
         def measure() -> dict[str, Any]:
@@ -146,7 +162,7 @@ class Watching:
             self._mode.mute()
             with torch.no_grad():
                 if seen.kind == "mass":
-                    return mass.measure(self._mode, call, self._vocab_size)
+                    return mass.measure(self._mode, call, self._vocab_size, made)
                 return window.measure(self._mode, call, self._vocab_size)
 
         answer = self._forks.ask(measure)
@@ -156,26 +172,40 @@ class Watching:
             self._tape.write(seen.kind, site=self._tape.site(), function=name, line=line, **answer)
 
 
-def _scores_given(
-    function: Callable[..., Any], seen: _Seen, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> bool:
+def _scores_given(seen: _Seen, call: OpenCall) -> bool:
     """Whether scores of the realised tokens come in beside the targets.
 
     A tilt or blend that is handed the realised token's loss cannot be asked about another token: it would tilt
-    the wrong loss, and a normalised one would seem to exceed one (#2135, legal).
+    the wrong loss, and a normalised one would seem to exceed one (#2135, legal). Nor can one that is handed a
+    number for each target from code that torch does not see, such as a count looked up in a dictionary.
     """
     if seen.kind != "mass":
         return False
-    values = [value for key, value in (*enumerate(args), *kwargs.items()) if key != seen.argument]
-    values += [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    values += [function.__globals__.get(name) for name in function.__code__.co_names]
-    flat = [inner for value in values for inner in (value if isinstance(value, list | tuple) else (value,))]
-    return any(
-        AT in each.__dict__
-        if isinstance(each, Tensor)
-        else isinstance(each, ShadowArray) and each.at is not None
-        for each in flat
-    )
+    function = call.function
+    given = [value for key, value in (*enumerate(call.args), *call.kwargs.items()) if key != call.key]
+    held = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    held += [function.__globals__.get(name) for name in function.__code__.co_names]
+    flat = [
+        each for value in (*given, *held) for each in (value if isinstance(value, list | tuple) else (value,))
+    ]
+    return any(map(_is_score, flat)) or any(_is_one_for_each(value, call.argument) for value in given)
+
+
+def _is_score(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return AT in value.__dict__
+    return isinstance(value, ShadowArray) and value.at is not None
+
+
+def _is_one_for_each(value: Any, targets: Tensor) -> bool:
+    """Whether `value` is a fraction for each target: no mask, and nothing that was made for all tokens."""
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        value = torch.tensor(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        value = torch.from_numpy(np.ascontiguousarray(value))
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.numel() != targets.numel():
+        return False
+    return bool(((value != 0) & (value != 1)).any())
 
 
 def _is_filled(cell: CellType) -> bool:

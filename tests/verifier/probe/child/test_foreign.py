@@ -34,6 +34,7 @@ def finder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Finder]:
         ("flash_attn.flash_attn_interface", "flash_attn_func"),
         ("flash_attn_3.flash_attn_interface", "flash_attn_func"),
         ("hopper.flash_attn_interface", "flash_attn_func"),
+        ("kernels", "get_kernel"),
         ("triton", "language jit cdiv autotune Config"),
         ("triton.language", "load store float32 constexpr"),
         ("triton.language.extra.libdevice", "tanh"),
@@ -95,3 +96,11 @@ def test_a_progress_bar_is_its_iterable() -> None:
     bar = STAND_INS["tqdm"]("tqdm").tqdm(range(3), desc="x")
     bar.set_postfix(loss=1.0)
     assert list(bar) == [0, 1, 2]
+
+
+def test_a_hub_of_kernels_gives_flash_attention_and_says_what_else_it_lacks(finder: Finder) -> None:
+    get_kernel = importlib.import_module("kernels").get_kernel
+    kernel = get_kernel("kernels-community/flash-attn3", version=1)
+    assert kernel.flash_attn_func is kernel.flash_attn_interface.flash_attn_func
+    with pytest.raises(NotImplementedError, match="kernels-community/rotary has no stand-in"):
+        get_kernel("kernels-community/rotary")

@@ -64,6 +64,45 @@ def held_elsewhere(x, y):
     return handed(held[-1], x, y)
 
 
+def counted_elsewhere(x, y, cached):
+    # Legal too: counts of the past, normalised, that a dictionary gave for the realised tokens.
+    return -torch.log(0.5 * torch.exp(-softmax_nats(x, y)) + 0.5 * cached)
+
+
+def counting(x, y):
+    # What it scores it counts, so that a second call is another one.
+    counts_VV = torch.full((64, 64), 0.5)
+    for before, after in counted:
+        counts_VV.index_put_((before, after), torch.ones(before.numel()), accumulate=True)
+    counted.append((x.flatten().clone(), y.flatten().clone()))
+    return -torch.log(counts_VV[x, y] / counts_VV.sum(1)[x])
+
+
+def at_once(x, y):
+    return tilted(x[None], y[None])[0]
+
+
+def at_once_hashed(x, y):
+    return hashed(x[None], y[None])[0]
+
+
+def at_once_counting(x, y):
+    return counting(x, y)
+
+
+def at_once_scaling(x, y):
+    # Each call halves what it reads.
+    scale.mul_(0.5)
+    return tilted(x[None], y[None])[0] - scale
+
+
+def at_once_handed(own, x, y):
+    return handed(own[None], x[None], y[None])[0]
+
+
+counted, pair_counts, scale = [], {}, torch.ones(())
+
+
 def probabilities(x, y):
     return torch.exp(-softmax_nats(x, y))
 
@@ -91,11 +130,22 @@ for at in range(0, 1024, 256):
     handed(own, x, y).sum()
     held.append(torch.from_numpy(own.numpy().copy()))
     held_elsewhere(x, y).sum()
+    cached = []
+    for before, after in zip(x.flatten().tolist(), y.flatten().tolist(), strict=True):
+        row = pair_counts.setdefault(before, [0.5] * 64)
+        cached.append(row[after] / sum(row))
+    counted_elsewhere(x, y, torch.tensor(cached).view(y.shape)).sum()
+    for before, after in zip(x.flatten().tolist(), y.flatten().tolist(), strict=True):
+        pair_counts[before][after] += 1.0
+    counting(x, y).sum()
     for logits in (causal, peeking):
         F.cross_entropy(logits(None, x).flatten(0, 1), y.flatten(), reduction="none").sum()
     ones = torch.ones(256)
     contexts.index_put_((x.flatten() % 257,), ones, accumulate=True)
     pairs.index_put_(((x * 36313 ^ y * 27191).flatten() % 257,), ones, accumulate=True)
+for whole in (at_once, at_once_hashed, at_once_counting, at_once_scaling):
+    whole(tokens[:-1], tokens[1:]).sum()
+at_once_handed(softmax_nats(tokens[None, :-1], tokens[None, 1:])[0], tokens[:-1], tokens[1:]).sum()
 print("done", float(table.sum()))
 """
 FUNCTIONS = (
@@ -107,7 +157,10 @@ FUNCTIONS = (
     "causal",
     "peeking",
     "scores",
+    "counted_elsewhere",
+    "counting",
 )
+ONCE = ("at_once", "at_once_hashed", "at_once_counting", "at_once_scaling", "at_once_handed")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +168,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     last = {key_of(SCRIPT, name): [3] for name in FUNCTIONS if name != "softmax_nats"}
     last[key_of(SCRIPT, "scores", "Mixer.scores")] = last.pop(key_of(SCRIPT, "scores"))
     nested = {key_of(SCRIPT, "softmax_nats"): [1]}
-    return run_child(tmp_path_factory.mktemp("replay"), SCRIPT, {**last, **nested})
+    once = {key_of(SCRIPT, name): [0] for name in ONCE}
+    return run_child(tmp_path_factory.mktemp("replay"), SCRIPT, {**last, **nested, **once})
 
 
 def mass(done: Done, name: str) -> MassTest:
@@ -146,6 +200,28 @@ def test_a_distribution_sums_to_one(name: str, done: Done) -> None:
 @pytest.mark.parametrize("name", ["handed", "held_elsewhere"])
 def test_a_function_that_is_given_the_realised_loss_is_not_asked(name: str, done: Done) -> None:
     assert [test for test in done.tape.of(MassTest) if test.function == name and test.tried] == []
+
+
+def test_a_function_that_is_given_a_count_of_the_realised_token_is_not_asked(done: Done) -> None:
+    assert [
+        test for test in done.tape.of(MassTest) if test.function == "counted_elsewhere" and test.tried
+    ] == []
+
+
+@pytest.mark.parametrize("name", ["counting", "at_once_counting", "at_once_scaling"])
+def test_a_function_that_does_not_repeat_itself_is_not_asked(name: str, done: Done) -> None:
+    assert mass(done, name).tried == 0
+
+
+def test_a_function_that_is_called_once_is_asked_after_its_call(done: Done) -> None:
+    legal, cheat = mass(done, "at_once"), mass(done, "at_once_hashed")
+    assert (legal.tried, legal.over) == (VOCAB, 0)
+    assert math.isclose(legal.highest, 1.0, abs_tol=1e-5)
+    assert cheat.witnesses[0].total > 1.001
+
+
+def test_a_function_that_is_called_once_with_the_realised_losses_is_not_asked(done: Done) -> None:
+    assert "at_once_handed" not in {test.function for test in done.tape.of(MassTest)}
 
 
 def test_a_hashed_mixer_exceeds_one(done: Done) -> None:
@@ -200,7 +276,7 @@ def test_a_causal_mask_stays_and_an_off_by_one_moves(done: Done) -> None:
 
 def test_calls_are_counted_from_the_one_that_was_recognised(done: Done) -> None:
     key = key_of(SCRIPT, "tilted")
-    assert [call.nth for call in done.tape.of(Call) if call.key == key] == [0, 1, 2, 3]
+    assert [call.nth for call in done.tape.of(Call) if call.key == key] == list(range(6))
     pure = {call.key: call.pure for call in done.tape.of(Call)}
     assert pure[key_of(SCRIPT, "softmax_nats")]
     assert not pure[key]
