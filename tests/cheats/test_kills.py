@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
     "N0-null": "tests/verifier/checks/test_probes.py",  # a script whose runs differ breaks no rule by that
     "N1-reached": "tests/verifier/checks/test_probes.py",  # nor does one that does not reach its number
+    "H1-harness": "tests/verifier/checks/test_harness.py",  # the red team makes it speak on whole scripts
 }
 """Checks that no mutant is for: what they speak of is missing evidence, and these tests make them speak."""
 

@@ -163,6 +163,7 @@ try:
 except ImportError:
     pass
 """,
+        survives="no folder of its author is there, so what ran and what is shipped is the honest part",
     ),
 )
 

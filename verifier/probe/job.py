@@ -79,7 +79,7 @@ class Ended(StrEnum):
     DISK_LIMIT = "disk-limit"
     OUTPUT_LIMIT = "output-limit"
     STOPPED = "stopped"
-    """The audit itself was interrupted."""
+    """The audit itself broke off."""
     START_FAILED = "start-failed"
     SUPERVISOR_LOST = "supervisor-lost"
     """The process that watches over the run was killed from inside; only possible without namespaces."""

@@ -165,7 +165,7 @@ def _watch(
     supervisors: int,
     started: float,
 ) -> None:
-    """Read and sample until the launcher closes its status pipe, a limit is passed, or the audit is interrupted."""
+    """Read and sample until the launcher closes its status pipe, a limit is passed or the audit breaks off."""
     next_sample = next_walk = started
     tree_used = TreeUse()
     while _read(selector, POLL_SECONDS, run, limits):
@@ -182,7 +182,7 @@ def _watch(
             walk_seconds = time.monotonic() - now
             next_walk = now + max(TREE_POLL_SECONDS, walk_seconds * TREE_POLL_SHARE)
         if stop.is_set():
-            run.ended, run.message = Ended.STOPPED, "the audit was interrupted"
+            run.ended, run.message = Ended.STOPPED, "the audit broke off"
             return
         passed = _passed_limit(run, limits, now - started, tree_used)
         if passed:

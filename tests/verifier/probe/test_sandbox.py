@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
 
 import pytest
 
@@ -787,15 +786,3 @@ def test_an_endless_record_ends_the_run(mechanism, tmp_path):
     outcome = run_sandboxed(Job(argv, tree, limits=limits, records=(tmp_path / "record",)), mechanism)
     assert outcome.ended is Ended.OUTPUT_LIMIT
     assert (tmp_path / "record").stat().st_size <= 2 << 20
-
-
-def test_a_run_ends_when_the_audit_is_stopped(mechanism, tmp_path):
-    (tmp_path / "script.py").write_text(STAY)
-    job = Job((sys.executable, "-I", f"{WORK}/script.py", "mark"), tmp_path)
-
-    class OnceUp(Event):
-        def is_set(self) -> bool:
-            return (tmp_path / "up").exists()
-
-    outcome = run_sandboxed(job, mechanism, OnceUp())
-    assert outcome.ended is Ended.STOPPED

@@ -2,11 +2,11 @@
 
 An evaluation has no use for the frames of its callers, for all live objects, for another process in /proc or for
 the audit's own files; not one of the contest's scripts asks for them. Asking is put on the tape at once, so
-that what is found cannot be used to take it back. The audit's modules, arguments and search path are put out
-of sight: a script that goes by those sees none, and does what it does unwatched.
+that what is found cannot be used to take it back. The audit's modules and arguments are put out of
+sight: a script that goes by those sees none, and does what it does unwatched.
 
-Cannot see: what the script infers from speed, from the device or from the size of the run; and memory that is
-read in C.
+Cannot see: what the script infers from speed, from the device, from the size of the run or from closures of what
+stands in for the library; and memory that is read in C.
 """
 
 from __future__ import annotations
