@@ -14,7 +14,7 @@ KINDS = {"claimed": "bad dash2", "not broken": "ink dash1", "compliant": "good"}
 WORTH_ENLARGING = 2.0
 """Times that the range of all lines is the range of the unbroken ones."""
 DATA = "frontier.json"
-LABEL_WIDTH = 90
+LABEL_WIDTH, LABEL_HEIGHT = 90, 14
 
 
 def frontier_pictures(lines: Mapping[str, tuple[Step, ...]]) -> tuple[Picture, ...]:
@@ -52,8 +52,14 @@ def _drawn(
     for name, steps in lines.items():
         canvas.path(list(_corners(steps, x, y)), f"curve {KINDS[name]}")
     ends = sorted(lines.values(), key=lambda steps: -steps[-1].val_bpb)
-    for index, steps in enumerate(ends):
-        _label(canvas, steps, x, y, highest=index == 0)
+    # Lines that end as one have one label, of the stricter.
+    apart = [
+        steps
+        for index, steps in enumerate(ends)
+        if all(abs(y(steps[-1].val_bpb) - y(other[-1].val_bpb)) > LABEL_HEIGHT for other in ends[:index])
+    ]
+    for steps in apart:
+        _label(canvas, steps, x, y, highest=steps is ends[0])
     return Picture(slug, title, words, canvas.svg(), DATA)
 
 

@@ -180,10 +180,11 @@ def asset(name: str) -> str:
     return resources.files("verifier.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def policy(style: str, script: str) -> str:
-    """What a page may load: its own style and its own script, by their digests."""
+def policy(style: str, *scripts: str) -> str:
+    """What a page may load: its own style and its own scripts, by their digests."""
+    allowed = " ".join(f"'{_digest(script)}'" for script in scripts)
     return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src {allowed}; "
         "base-uri 'none'; form-action 'none'"
     )
 

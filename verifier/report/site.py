@@ -48,6 +48,7 @@ def render_site(
 ) -> str:
     """The page. `facts` say how the batch was audited; `nothing` pull requests held no submission."""
     style, script = asset("report.css") + asset("site.css"), asset("site.js")
+    early = 'document.documentElement.className = "scripted";'
     counts = Counter(entry.verdict for entry in entries)
     text: str = (
         environment()
@@ -55,7 +56,8 @@ def render_site(
         .render(
             style=Markup(style),
             script=Markup(script),
-            policy=policy(style, script),
+            early=Markup(early),
+            policy=policy(style, script, early),
             facts=facts,
             counts=[
                 (verdict, VERDICTS[verdict], counts[verdict]) for verdict in VERDICT_ORDER if counts[verdict]

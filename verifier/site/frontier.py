@@ -1,20 +1,25 @@
 """The lowest bits per byte over time: as claimed, without what is broken, and of what is compliant.
 
 Only claims that a log supports count, and not the non-record track: a placeholder is no claim. Days are the
-authors' own; a pull request that gives none takes that of the one before it, for numbers run in order of
-creation. What has neither day nor number is left out.
+authors' own, and some are mistyped: numbers run in order of creation, so a pull request is no earlier than the
+median of those before it, and takes that day where it gives none (#1618 says 2026-03-19). What has neither day
+nor number is left out.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import median_low
 
 from verifier.site.entry import Entry
 from verifier.submission import Track
 from verifier.verdict import Call
 
+NEIGHBOURS = 21
+"""Pull requests before one whose median day bounds its own."""
 LINES: dict[str, Callable[[Entry], bool]] = {
     "claimed": lambda entry: True,
     "not broken": lambda entry: entry.verdict in (Call.COMPLIANT, Call.NEEDS_REVIEW),
@@ -47,13 +52,15 @@ def _counts(entry: Entry) -> bool:
 
 def _timed(entries: Iterable[Entry]) -> list[tuple[date, Entry]]:
     timed: list[tuple[date, Entry]] = []
-    before: date | None = None
+    before: deque[date] = deque(maxlen=NEIGHBOURS)
     for entry in sorted(entries, key=lambda each: each.pr or 0):
-        day = entry.day or (before if entry.pr is not None else None)
-        if day is not None:
-            timed.append((day, entry))
-        if entry.pr is not None:
-            before = entry.day or before
+        days = [] if entry.day is None else [entry.day]
+        if entry.pr is not None and before:
+            days.append(median_low(before))
+        if days:
+            timed.append((max(days), entry))
+        if entry.pr is not None and entry.day is not None:
+            before.append(entry.day)
     return sorted(timed, key=lambda each: (each[0], each[1].pr or 0))
 
 

@@ -13,7 +13,10 @@ import pytest
 from tests.verifier.report.test_browser import SERIOUS, WIDTHS, browser, opened  # noqa: F401
 from tests.verifier.site.batches import write_batch
 from verifier.batch.book import read_index
+from verifier.report.site import render_site
 from verifier.site.build import build_site
+from verifier.site.entry import Entry
+from verifier.verdict import Call
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the `browser` extra is not installed")
 
@@ -102,6 +105,24 @@ def test_a_row_leads_to_its_report_and_the_report_back(page: Any) -> None:
     playwright.expect(page.get_by_role("heading", level=1)).to_contain_text("NON-COMPLIANT")
     page.get_by_role("link", name="All submissions").click()
     playwright.expect(page.get_by_role("heading", level=1)).to_have_text("6 submissions, audited")
+
+
+def test_a_long_table_begins_with_its_first_rows_and_has_them_all(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+    rows = [Entry(f"pull {pr}", pr, Call.NEEDS_REVIEW, "", claimed_bpb=pr / 100) for pr in range(1, 301)]
+    (tmp_path / "index.html").write_text(render_site(rows, {}, {}))
+    context = browser.new_context()
+    page, heard = opened(context, tmp_path / "index.html")
+    assert len(shown(page)) == 250
+    count = page.get_by_role("status")
+    playwright.expect(count).to_have_text("300 submissions, the first 250 shown")
+    page.get_by_label("Search").fill("pull 299")
+    assert shown(page) == ["299"]
+    page.get_by_label("Search").fill("")
+    page.get_by_role("button", name="Show all 300").click()
+    assert len(shown(page)) == 300
+    playwright.expect(count).to_have_text("300 submissions")
+    assert heard == []
+    context.close()
 
 
 def test_the_table_is_whole_without_a_script(browser: Any, home: Path) -> None:  # noqa: F811

@@ -73,6 +73,19 @@ def test_a_pull_request_without_a_day_takes_that_of_the_one_before() -> None:
     assert numbers("claimed", entry(1, 1.1, None)) == []
 
 
+def test_a_day_long_before_that_of_earlier_pull_requests_is_a_slip() -> None:
+    """#1618 is of April and says 19 March."""
+    field = [entry(pr, 1.2 - pr / 1000, 10) for pr in range(1, 30)]
+    late = frontiers([*field, entry(1618, 0.5, 1), entry(1619, 0.4, 11)])["claimed"][-2:]
+    assert [(step.pr, step.day.day) for step in late] == [(1618, 10), (1619, 11)]
+
+
+def test_one_day_in_the_future_moves_no_other() -> None:
+    field = [entry(1, 1.1, 5), entry(2, 1.09, 28), entry(3, 1.08, 5), entry(4, 1.07, 6)]
+    days = {step.pr: step.day.day for step in frontiers(field)["claimed"]}
+    assert days == {1: 5, 3: 5, 4: 6}
+
+
 @given(st.lists(st.tuples(st.floats(0.1, 2.0), st.integers(1, 28), st.sampled_from(list(Call))), max_size=12))
 def test_a_line_falls_and_the_stricter_one_is_never_lower(field: list[tuple[float, int, Call]]) -> None:
     found = frontiers(entry(pr, bpb, day, call) for pr, (bpb, day, call) in enumerate(field, 1))
