@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,8 +36,7 @@ class Stop(Exception):
 def told_plainly(debug: bool) -> Iterator[None]:
     """Turn every error into one block and an exit code that is no verdict."""
     try:
-        with stoppable():
-            yield
+        yield
     except Stop as stop:
         fail(str(stop), USAGE, stop.facts)
     except (GitError, BatchError) as error:
@@ -63,9 +61,6 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
