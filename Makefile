@@ -3,6 +3,8 @@
 # make check     lint and types only
 # make test-gpu  the tests that need a CUDA device
 # make scorecard audit the corpus of cheats and write its table into the README (half an hour)
+# make redteam   audit the submissions that fight back and write their table into the README (a quarter of an hour)
+# make properties run the property tests and write what they drew into the README
 # make snapshots write the report snapshots anew; read the diff before you commit it
 # make clean     remove what the targets above made
 #
@@ -13,7 +15,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test check test-gpu scorecard snapshots install clean
+.PHONY: demo test check test-gpu scorecard redteam properties snapshots install clean
 .DELETE_ON_ERROR:
 
 install: $(INSTALLED)
@@ -50,6 +52,12 @@ test-gpu: $(INSTALLED)
 
 scorecard: $(INSTALLED)
 	$(BIN)/python -m tests.cheats.scorecard --write README.md
+
+redteam: $(INSTALLED)
+	$(BIN)/python -m tests.redteam.table --write README.md
+
+properties: $(INSTALLED)
+	$(BIN)/python -m tests.properties.table --write README.md
 
 snapshots: $(INSTALLED)
 	$(BIN)/python -m tests.verifier.report.snapshots
