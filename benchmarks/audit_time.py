@@ -31,6 +31,7 @@ from verifier.audit import audit
 from verifier.intake import load_submission
 from verifier.probe.scale import AUDIT
 from verifier.report.json import render_json
+from verifier.stage import Stage
 
 LOOK_EVERY_SECONDS = 0.1
 
@@ -53,8 +54,8 @@ class Stages:
         self.costs: dict[str, Cost] = {}
         self._name, self._began = "", clock()
 
-    def begins(self, stage: str) -> None:
-        now = clock()
+    def begins(self, told: Stage) -> None:
+        stage, now = told.text, clock()
         if self._name:
             self.costs[self._name] = Cost(now.wall - self._began.wall, now.cpu - self._began.cpu)
         # Runs overlap, so they are one stage here; each has its own row.
@@ -111,9 +112,9 @@ def whole_audits(folder: Path, repeats: int) -> None:
         began, told = clock(), Stages()
         with outcomes() as ended, peak_memory() as peak:
             report = audit(folder, seed=7, progress=told.begins)
-        told.begins("report")
+        told.begins(Stage("report"))
         render_json(report)
-        told.begins("end")
+        told.begins(Stage("end"))
         now = clock()
         whole.append(Cost(now.wall - began.wall, now.cpu - began.cpu))
         peaks.append(peak[0])

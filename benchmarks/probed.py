@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 from verifier.intake import load_submission
@@ -58,9 +59,9 @@ def outcomes(*, bare: bool = False) -> Iterator[list[Measured]]:
     """What the runs made inside cost, in the order they ended."""
     ended: list[Measured] = []
 
-    def run(job: Job) -> Outcome:
+    def run(job: Job, **options: Any) -> Outcome:
         argv = (sys.executable, "-B", "-c", BARE, WORK) if bare else job.argv
-        outcome = run_sandboxed(Job(**{**vars(job), "argv": argv}))
+        outcome = run_sandboxed(replace(job, argv=argv), **options)
         ended.append(Measured.of(outcome))
         return outcome
 
@@ -91,7 +92,7 @@ def run_together(
     stream = vocabulary.uniform().draw(scale.tokens, (SEED, 0))
     planned = [runner._Planned("uniform", stream, scale)] * count
     with outcomes(bare=bare) as ended, ThreadPoolExecutor(max_workers=2) as pool:
-        for future in audit._start(pool, vocabulary, *planned):
+        for future in [pool.submit(audit._one, each, vocabulary) for each in planned]:
             future.result()
     return ended
 
