@@ -194,5 +194,7 @@ ATTACKS += (
         "table-in-tokenizer",
         "ships the answers to the validation set inside a tokenizer file",
         _table_in_tokenizer,
+        survives="the streams are not the real validation set, so the table answers nothing; what is shipped beside "
+        "the script is held against the logged bytes alone",
     ),
 )
