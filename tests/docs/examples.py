@@ -13,6 +13,7 @@ import itertools
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +23,7 @@ from typing import Any
 
 from tests.cheats.corpus import BASE, Entry, write_folder
 from tests.cheats.mutants import ENTRIES
+from tests.redteam import corpus
 from tests.verifier.checks import test_static
 from verifier.checks import Check, load_checks
 from verifier.finding import Grade, State
@@ -193,6 +195,8 @@ PROBES: dict[str, tuple[str, str]] = {
     "V1-calibration": ("val-calibration", "random-calibration"),
 }
 """The corpus's illegal entry that a check speaks about, and a legal one that looks like it."""
+ATTACKS = {"H1-harness": "find-stack"}
+"""A check of what attacks the audit itself, and an attack of the red team's corpus that it warns of."""
 SPOKEN = {"C3-context": State.UNRULED, "C4-ledger": State.WARN}
 """What a probe says of its illegal entry, where that is no FAIL."""
 ABSENT = ("D1-calibration-source", "D3-val-data", "T3-late-data")
@@ -210,6 +214,8 @@ def examples_of(check: Check) -> dict[str, Example]:
         if lookalike is not HONEST:
             found["lookalike"] = _of_entry(lookalike, silence)
         return found
+    if check.id in ATTACKS:
+        return found | {"illegal": _of_attack(ATTACKS[check.id])}
     if check.id == "X12-class-gate":
         return found | {"illegal": _gate("i", State.WARN), "lookalike": _gate("i - 1", State.NOT_APPLICABLE)}
     return found | (_recorded(check.id) if check.grade is Grade.STATIC else DOCUMENTS.get(check.id, {}))
@@ -227,11 +233,25 @@ def _entry(name: str) -> Entry:
     return next(entry for entry in ENTRIES if entry.name == name)
 
 
+def _of_attack(name: str) -> Example:
+    attack = next(each for each in corpus.ATTACKS if each.name == name)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        attack.write(folder)
+        script = (folder / "train_gpt.py").read_text()
+    return Example(attack.what, State.WARN, script=script, shown=_changed(script))
+
+
 def _of_entry(entry: Entry, state: State) -> Example:
     script = entry.script()
+    return Example(entry.what, state, script=script, shown=_changed(script))
+
+
+def _changed(script: str) -> str:
+    """Against the honest base."""
     diff = difflib.unified_diff(BASE.read_text().splitlines(), script.splitlines(), lineterm="", n=2)
-    shown = "\n".join(line for line in itertools.islice(diff, 2, None) if not line.startswith("@@"))
-    return Example(entry.what, state, script=script, shown=shown)
+    return "\n".join(line for line in itertools.islice(diff, 2, None) if not line.startswith("@@"))
 
 
 # ---- the sources that the tests of the static checks judge --------------------------------------
