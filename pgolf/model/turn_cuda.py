@@ -112,8 +112,8 @@ def turn(
 
     A function around the operator, so that a model that holds it can be copied.
     """
-    made: tuple[Tensor, Tensor, Tensor] = _turn(joined_BTW, cos_TR, sin_TR, gain_H, kv_heads)
-    return made
+    ready: tuple[Tensor, Tensor, Tensor] = _turn(joined_BTW, cos_TR, sin_TR, gain_H, kv_heads)
+    return ready
 
 
 @triton_op("pgolf::turn", mutates_args={})
