@@ -35,6 +35,7 @@ _SUBREAPER = 36
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _lock = threading.Lock()
 _audits: set[int] = set()
+_earlier: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,24 @@ def audit(attack: Attack, folder: Path, *options: str) -> Row:
 
 @contextmanager
 def adopting_orphans() -> Iterator[None]:
-    """Make this process the parent of what its children leave behind, so that it can be found."""
+    """Make this process the parent of what its children leave behind, so that it can be found.
+
+    Children that it had before, such as a pool's server, are nobody's orphans.
+    """
     prctl = ctypes.CDLL(None).prctl
+    earlier = set(_children())
+    _earlier.update(earlier)
     prctl(_SUBREAPER, 1, 0, 0, 0)
     try:
         yield
     finally:
         prctl(_SUBREAPER, 0, 0, 0, 0)
+        _earlier.difference_update(earlier)
+
+
+def _children() -> list[int]:
+    tasks = (Path(f"/proc/self/task/{task}/children") for task in os.listdir("/proc/self/task"))
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
 def _wait(process: subprocess.Popen[bytes], scratch: Path, limit: float) -> tuple[str, int]:
@@ -182,17 +194,16 @@ def live_in_comment(text: str) -> list[str]:
 def orphans() -> list[str]:
     """Processes that the audits left behind: children of this process that it did not start."""
     found = []
-    for task in os.listdir("/proc/self/task"):
-        for pid in map(int, Path(f"/proc/self/task/{task}/children").read_text().split()):
-            with _lock:
-                if pid in _audits:
-                    continue
-            try:
-                if os.waitpid(pid, os.WNOHANG) != (0, 0):
-                    continue  # it had ended; an orphan that was killed waits for its reaper
-                found.append(f"{pid} {Path(f'/proc/{pid}/comm').read_text().strip()}")
-            except (OSError, ChildProcessError):
+    for pid in _children():
+        with _lock:
+            if pid in _audits or pid in _earlier:
                 continue
+        try:
+            if os.waitpid(pid, os.WNOHANG) != (0, 0):
+                continue  # it had ended; an orphan that was killed waits for its reaper
+            found.append(f"{pid} {Path(f'/proc/{pid}/comm').read_text().strip()}")
+        except (OSError, ChildProcessError):
+            continue
     return found
 
 

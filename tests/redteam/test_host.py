@@ -65,6 +65,13 @@ def test_what_a_process_leaves_is_found(tmp_path: Path) -> None:
             pass
 
 
+def test_a_child_that_was_there_before_is_nobody_s_orphan() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with adopting_orphans():
+            assert orphans() == []
+        assert child.poll() is None
+
+
 @pytest.mark.parametrize(
     ("text", "live"),
     [
