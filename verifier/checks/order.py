@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from verifier.checks import check
 from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, warned
 from verifier.probe.dirty import FlipResult, flip_results, noise_nats
-from verifier.probe.influence import STAGES, Learning, learned_before_scored
+from verifier.probe.influence import STAGES, Learning, could_show, learned_before_scored
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.tapefile import Step
@@ -32,7 +30,8 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
 
     FAIL: positions were learned from before their score, and the flip probe saw scores of that same pass
     move with later tokens, so the learned state did reach the score.
-    WARN: validation tokens were in training steps before the first number of the run that trains for longer.
+    WARN: positions were, and no flip could have shown whether it reached a score; or validation tokens were in
+    training steps before the first number of the run that trains for longer.
     PASS: no position was, or the steps fell on weights that the pass did not use (no earlier score moved).
 
     Cannot see: learning without torch gradients (counts, closed-form solves): the flip and the floor do.
@@ -64,15 +63,17 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
     results = flip_results(record, base, head)
     moved = any(result.influence.moved.size for result in results) and noise_nats(record, base, head) == 0.0
     outcomes = [
-        _outcome(evidence, base, head, learning, moved, any(_touches(each, learning) for each in results))
+        _outcome(
+            evidence, base, head, learning, moved, any(_tells(base, head, each, learning) for each in results)
+        )
         for learning in learnings
     ]
     return outcomes if trained is None else [*outcomes, trained]
 
 
-def _touches(result: FlipResult, learning: Learning) -> bool:
-    """Whether a flip changed a token that was learned from: only then can it show that nothing came of it."""
-    return bool(np.isin(learning.positions, result.block).any())
+def _tells(base: Run, head: Pass, result: FlipResult, learning: Learning) -> bool:
+    """Whether a flip would have shown that what was learned reached a score: only then does its silence acquit."""
+    return could_show(base.tape, head, base.stream.ids.size, learning.stage, result.block)
 
 
 def _trained_on_validation(evidence: Evidence, record: ProbeRecord) -> Outcome | None:
@@ -136,8 +137,6 @@ def _outcome(
             where=where,
         )
     return replace(
-        warned(
-            f"{message}; no flip changed one of them and so could say whether it reached the scores", **facts
-        ),
+        warned(f"{message}; no flip could say whether it reached the scores", **facts),
         where=where,
     )

@@ -7,7 +7,7 @@ that sorts documents, or learns from what it has already scored, is not accused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,13 +48,9 @@ class Influence:
 def influence(base: Committed, flipped: Committed, block: range) -> Influence:
     """Compare the first commits of two runs of which one had `block` redrawn."""
     both = base.scored & flipped.scored
-    positions = np.arange(base.values.size)
-    inside = (positions >= block.start) & (positions < block.stop) & both
-    # The block is known to the script from its first commit on.
-    known = int(base.order[inside].min()) if bool(inside.any()) else np.iinfo(np.int64).max
     differs = both & (base.values != flipped.values)
-    early = both & (positions < block.start) & (base.order <= known)
-    late = both & (positions >= block.stop)
+    early = _earlier(base.order, both, block)
+    late = both & (np.arange(base.values.size) >= block.stop)
     moved = np.flatnonzero(early & differs)
     return Influence(
         moved=moved,
@@ -63,6 +59,15 @@ def influence(base: Committed, flipped: Committed, block: range) -> Influence:
         later_moved=int((late & differs).sum()),
         later=int(late.sum()),
     )
+
+
+def _earlier(order: NDArray[np.int64], scored: NDArray[np.bool_], block: range) -> NDArray[np.bool_]:
+    """Positions before the block that were committed no later than it: what a change of it may not move."""
+    positions = np.arange(order.size)
+    inside = (positions >= block.start) & (positions < block.stop) & scored
+    # The block is known to the script from its first commit on.
+    known = int(order[inside].min()) if bool(inside.any()) else np.iinfo(np.int64).max
+    return scored & (positions < block.start) & (order <= known)
 
 
 @dataclass(frozen=True)
@@ -95,26 +100,14 @@ def stage_of(tape: Tape, reported: Pass, stream_size: int) -> str:
 
 def learned_before_scored(tape: Tape, reported: Pass, stream_size: int) -> tuple[Learning, ...]:
     """Steps on losses over positions that `reported` had not scored yet, by stage."""
-    committed = reported.committed(stream_size)
-    scores = {event.number: event for event in tape.of(Score)}
-    backwards = {event.number: event for event in tape.of(Backward)}
     found: dict[str, tuple[NDArray[np.bool_], list[Step], Backward]] = {}
-    calls = {tape.stacks.get(score.site, ())[:2] for score in reported.scores}
-    for step in tape.of(Step):
-        for number in step.backward:
-            backward = backwards.get(number)
-            if backward is None:
-                continue
-            same_call = len(calls) == 1 and tape.stacks.get(backward.site, ())[:2] in calls
-            stage = "within" if same_call or backward.number > reported.first_event else "before"
-            unscored = _unscored(backward, scores, committed)
-            if not bool(unscored.any()):
-                continue
-            mask, steps, first = found.setdefault(stage, (np.zeros(stream_size, dtype=bool), [], backward))
-            mask |= unscored
-            if not steps or steps[-1] is not step:
-                steps.append(step)
-            found[stage] = (mask, steps, first)
+    for early in _early_steps(tape, reported, reported.committed(stream_size)):
+        mask, steps, _ = found.setdefault(
+            early.stage, (np.zeros(stream_size, dtype=bool), [], early.backward)
+        )
+        mask |= early.unscored
+        if not steps or steps[-1] is not early.step:
+            steps.append(early.step)
     return tuple(
         Learning(
             stage,
@@ -128,20 +121,76 @@ def learned_before_scored(tape: Tape, reported: Pass, stream_size: int) -> tuple
     )
 
 
+def could_show(tape: Tape, reported: Pass, stream_size: int, stage: str, block: range) -> bool:
+    """Whether a change of `block` would show that what was learned from it at `stage` reached a score.
+
+    Only a score that was made after the step, and that the block may not move, can tell: what was learned and is
+    committed in one go, after other tokens of the block, moves nothing that was to stay.
+    """
+    committed = reported.committed(stream_size)
+    early = _earlier(committed.order, committed.scored, block)
+    latest = int(committed.order[early].max()) if bool(early.any()) else -1
+    inside = slice(block.start, block.stop)
+    return any(
+        each.step.number < latest and bool(each.unscored[inside].any())
+        for each in _early_steps(tape, reported, committed)
+        if each.stage == stage
+    )
+
+
 def missed_learning(tape: Tape, reported: Pass, stream_size: int, planned: Sequence[range]) -> range | None:
-    """A block, as long as the planned ones, of what was learned from before its score and no planned block touches.
+    """A block of what was learned from before its score, where no planned block could show that it reached one.
 
     Documents that training and validation share may be a small part of the stream, and only a change of one of
-    them can show that what was learned reached a score. The block lies around the last such position, so that as
-    many earlier scores as can be are there to move; None where hardly any would be.
+    them can tell: the block lies around the last such position, so that as many earlier scores as can be are there
+    to move. Where that tells nothing, as when only the ends of windows are scored after learning, it is a run of
+    such positions alone, or the later half of one. None where none would tell, or hardly any score is there to move.
     """
     length = len(planned[0])
     for learning in learned_before_scored(tape, reported, stream_size):
+        if any(could_show(tape, reported, stream_size, learning.stage, block) for block in planned):
+            continue
         end = int(learning.positions[-1]) + 1
-        touched = any(np.isin(learning.positions, block).any() for block in planned)
-        if end > 2 * length and not touched:
-            return range(end - length, end)
+        last = _last_run(learning.positions, length)
+        for block in (range(end - length, end), last, last[len(last) // 2 :]):
+            if block.stop > 2 * length and could_show(tape, reported, stream_size, learning.stage, block):
+                return block
     return None
+
+
+def _last_run(positions: NDArray[np.int64], longest: int) -> range:
+    """The last positions that follow one another, at most `longest` of them."""
+    gaps = np.flatnonzero(np.diff(positions) > 1)
+    start = 0 if gaps.size == 0 else int(gaps[-1]) + 1
+    run = positions[start:][-longest:]
+    return range(int(run[0]), int(run[-1]) + 1)
+
+
+@dataclass(frozen=True)
+class _EarlyStep:
+    """A step on a loss over positions that the pass commits only later."""
+
+    stage: str
+    step: Step
+    backward: Backward
+    unscored: NDArray[np.bool_]
+
+
+def _early_steps(tape: Tape, reported: Pass, committed: Committed) -> Iterator[_EarlyStep]:
+    scores = {event.number: event for event in tape.of(Score)}
+    backwards = {event.number: event for event in tape.of(Backward)}
+    calls = {tape.stacks.get(score.site, ())[:2] for score in reported.scores}
+    for step in tape.of(Step):
+        for number in step.backward:
+            backward = backwards.get(number)
+            if backward is None:
+                continue
+            unscored = _unscored(backward, scores, committed)
+            if not bool(unscored.any()):
+                continue
+            same_call = len(calls) == 1 and tape.stacks.get(backward.site, ())[:2] in calls
+            within = same_call or backward.number > reported.first_event
+            yield _EarlyStep("within" if within else "before", step, backward, unscored)
 
 
 def _unscored(backward: Backward, scores: dict[int, Score], committed: Committed) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from tests.verifier.probe.builders import (
 )
 from verifier.probe.influence import (
     Influence,
+    could_show,
     influence,
     learned_before_scored,
     missed_learning,
@@ -141,6 +142,29 @@ def test_a_flip_is_aimed_at_what_the_planned_ones_miss(
         made.step(made.backward(loss))
     done = run("uniform", DRAWN, scored(DRAWN, LOSSES, builder=made))
     assert missed_learning(done.tape, done.passes[-1], SIZE, [planned]) == block
+
+
+def tails(made: TapeBuilder) -> TapeBuilder:
+    """Scores chunks, learns from each, and reports what its last eight tokens score afterwards."""
+    for at in range(1, SIZE, 64):
+        some = list(range(at, min(at + 64, SIZE)))
+        made.score(some[:-8], LOSSES[some[:-8]])
+        made.step(made.backward(made.score(some, LOSSES[some], site=6, learns=True)))
+        made.score(some[-8:], LOSSES[some[-8:]])
+    made.print(float(LOSSES[1:].mean()))
+    return made
+
+
+def test_a_flip_of_a_whole_chunk_cannot_show_that_only_its_end_was_scored_after_learning() -> None:
+    """What is scored before the step, and may not move, cannot; what is scored after it came after the block."""
+    done = run("uniform", DRAWN, tails(TapeBuilder()))
+    (found,) = learned_before_scored(done.tape, done.passes[-1], SIZE)
+    assert found.positions.size == 8 * 16
+    whole, end = range(449, 513), range(509, 513)
+    assert not could_show(done.tape, done.passes[-1], SIZE, "within", whole)
+    assert could_show(done.tape, done.passes[-1], SIZE, "within", end)
+    assert not could_show(done.tape, done.passes[-1], SIZE, "before", end)
+    assert missed_learning(done.tape, done.passes[-1], SIZE, [whole]) == range(SIZE - 4, SIZE)
 
 
 def reads(made: TapeBuilder, start: int = 0):
