@@ -23,6 +23,9 @@ from verifier.submission import Metric
 FLOAT32_MEAN = 3e-6
 """Nats: a mean that the script took in float32 against ours in float64 (seen: at most 7e-7)."""
 
+MAX_PASSES = 2_000
+"""Numbers that are read of one run. A script prints some hundred at audit scale; one that prints on is not waited for."""
+
 SAME_RATIO = 1e-3
 """Relative: what four printed digits leave open."""
 
@@ -120,6 +123,8 @@ def find_passes(
     segments: dict[Family, _Segment] = defaultdict(_Segment)
     found: list[Pass] = []
     for event in tape.events:
+        if len(found) >= MAX_PASSES:
+            break
         if isinstance(event, Score):
             segments[event.site, event.how].add(event)
         elif isinstance(event, Print):

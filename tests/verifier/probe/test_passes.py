@@ -7,7 +7,7 @@ import pytest
 
 from tests.verifier.probe.builders import LABEL, TapeBuilder, bpb_of, legal_losses, stream, true_bytes
 from verifier.intake.metric import same_label
-from verifier.probe.passes import Pass, find_passes
+from verifier.probe.passes import MAX_PASSES, Pass, find_passes
 
 DRAWN = stream()
 LOSSES = legal_losses(DRAWN)
@@ -32,6 +32,13 @@ def test_scores_in_chunks_explain_their_mean() -> None:
     assert committed.times[1:].tolist() == [1] * DRAWN.targets
     assert not committed.scored[0]
     assert np.all(np.diff(committed.order[1:]) >= 0)
+
+
+def test_a_run_that_prints_without_end_is_read_up_to_a_bound() -> None:
+    made = TapeBuilder()
+    for _ in range(MAX_PASSES + 1):
+        made.print(6.5)
+    assert len(passes(made)) == MAX_PASSES
 
 
 @pytest.mark.parametrize("digits", [4, 6, 8])
