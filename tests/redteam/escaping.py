@@ -20,6 +20,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """.replace("        while True:\n        pass", "        while True:\n            pass"),
+        survives="the process dies with the run, and what it scored is honest",
     ),
     script(
         "deaf",
@@ -97,6 +98,7 @@ for name in ("/usr/lib/escaped", "/etc/escaped", "/bin/escaped", "/root/escaped"
 if written:
     os._exit(0)
 """,
+        survives="nothing is written but in the run's own tree, which goes with it, and what it scored is honest",
     ),
     script(
         "read-memory",

@@ -33,6 +33,7 @@ DISK_BYTES = 6 << 30
 ROOT = Path(__file__).resolve().parents[2]
 _SUBREAPER = 36
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_LIVE_LINK = re.compile(r"(?<!\\)\]\(javascript:")
 _lock = threading.Lock()
 _audits: set[int] = set()
 _earlier: set[int] = set()
@@ -188,7 +189,7 @@ def live_in_page(text: str) -> list[str]:
 def live_in_comment(text: str) -> list[str]:
     """The same for Markdown, where a code span shows markup as text."""
     spoken = _CODE_SPAN.sub("", text)
-    return [*live_in_page(spoken), *(["](javascript:"] if "](javascript:" in spoken else [])]
+    return [*live_in_page(spoken), *_LIVE_LINK.findall(spoken)]
 
 
 def orphans() -> list[str]:

@@ -79,6 +79,7 @@ def test_a_child_that_was_there_before_is_nobody_s_orphan() -> None:
         ("``a`b <img src=x``", []),
         ("` <img src=x", ["<img src=x"]),
         ("[a](javascript:b)", ["](javascript:"]),
+        (r"\[a\](javascript:b)", []),
     ],
 )
 def test_markup_is_live_outside_code_spans_alone(text: str, live: list[str]) -> None:

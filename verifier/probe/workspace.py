@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pgolf.shards import write_shard
@@ -22,6 +22,8 @@ RECORDS = (3, 4)
 """The descriptors that the child's tape goes to: its events and its scores."""
 RUN, OUT, DATA, BIN, JOB, WRAPPED = "run", "out", "run/data", "bin", "job.json", "wrapped"
 TRAIN_TOKENS = 1 << 17
+MAX_TREE_BYTES = 512 << 20
+"""Of the submitted folder, in each run's tree: an artifact has 16 MB, logs of real folders a few."""
 _NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA-SMI (audit stand-in): no GPU here'\n"
 
 
@@ -75,9 +77,7 @@ def build(
 
 def build_without_data(tree: Path, *, folder: Path, vocabulary: Vocabulary) -> None:
     """What `build` lays out first: the folder and the tokenizer, and folders without a shard or a job."""
-    shutil.copytree(
-        folder, tree / RUN, symlinks=False, ignore_dangling_symlinks=True, ignore=_outside(folder)
-    )
+    shutil.copytree(folder, tree / RUN, ignore=_not_copied(folder))
     (tree / OUT).mkdir()
     (tree / DATA / "datasets" / f"fineweb10B_{vocabulary.name}").mkdir(parents=True, exist_ok=True)
     tokenizers = tree / DATA / "tokenizers"
@@ -95,16 +95,27 @@ def _reads_sidecar(folder: Path, script: Script) -> bool:
     return any("val_bytes" in text for text in texts)
 
 
-def _outside(folder: Path):  # type: ignore[no-untyped-def]
-    """An ignore function for `copytree`: links out of the folder and special files are not copied."""
-    root = folder.resolve()
+def _not_copied(folder: Path) -> Callable[[str, list[str]], set[str]]:
+    """An ignore function for `copytree`: what is no part of a submission stays where it is.
+
+    That is links out of the folder, links to folders (they may go round), special files, and files beyond
+    `MAX_TREE_BYTES` in all: a file of holes takes its whole size when it is copied.
+    """
+    root, left = folder.resolve(), MAX_TREE_BYTES
 
     def ignored(parent: str, names: list[str]) -> set[str]:
+        nonlocal left
         bad = set()
         for name in names:
             path = Path(parent) / name
-            inside = path.resolve().is_relative_to(root)
-            if not inside or not (path.is_file() or path.is_dir()):
+            try:
+                inside = path.resolve().is_relative_to(root)
+                size = path.stat().st_size if inside and path.is_file() else None
+            except (OSError, RuntimeError):  # a link that goes round
+                inside, size = False, None
+            if inside and size is not None and size <= left:
+                left -= size
+            elif not inside or size is not None or path.is_symlink() or not path.is_dir():
                 bad.add(name)
         return bad
 
