@@ -20,6 +20,8 @@ from verifier.submission import Script
 
 RECORD = np.dtype([("position", "<i4"), ("moment", "<i4"), ("value", "<f8")])
 MAX_EVENTS = 400_000
+MAX_PRINTS = 20_000
+"""Lines that a run prints; each is looked through for numbers more than once."""
 MAX_LINE = 1 << 20
 MAX_SCORES = 40_000_000
 MAX_RANGES = 2_000_000
@@ -269,7 +271,7 @@ def read_tape(folder: Path, stream_size: int) -> Tape:
         return Tape(damage="the child wrote no tape")
     count = min(scores_path.stat().st_size // RECORD.itemsize, MAX_SCORES)
     records = np.fromfile(scores_path, dtype=RECORD, count=count)
-    unclaimed, ranges = count, MAX_RANGES
+    unclaimed, ranges, prints = count, MAX_RANGES, MAX_PRINTS
     try:
         with events_path.open("rb") as file:
             for at, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b"")):
@@ -287,8 +289,11 @@ def read_tape(folder: Path, stream_size: int) -> Tape:
                     events.append(event := _event(kind, raw, records, stream_size))
                     unclaimed -= event.positions.size if isinstance(event, Score) else 0
                     ranges -= len(event.ranges) if isinstance(event, Forward) else 0
+                    prints -= isinstance(event, Print)
                     if unclaimed < 0 or ranges < 0:
                         raise _Damaged(f"event {event.number} claims what other events have")
+                    if prints < 0:
+                        raise _Damaged(f"more than {MAX_PRINTS} lines were printed")
     except _Damaged as problem:
         damage = str(problem)
     return Tape(tuple(events), stacks, end, uses, damage)

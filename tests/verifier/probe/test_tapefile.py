@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from verifier.probe import tapefile
 from verifier.probe.tapefile import Call, Forward, MassTest, Pick, Print, Score, WindowTest, read_tape
 
 SIZE = 100
@@ -221,6 +222,15 @@ def test_a_hostile_line_ends_the_tape_with_a_reason(line: bytes, tmp_path: Path)
     tape = read_tape(write(tmp_path, b'{"k":"print","i":0,"text":"before"}\n' + line + b"\n"), SIZE)
     assert [type(event) for event in tape.events] == [Print]
     assert tape.damage
+
+
+def test_a_tape_of_endless_lines_is_read_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tapefile, "MAX_PRINTS", 3)
+    tape = read_tape(write(tmp_path, [{"k": "print", "i": at, "text": "x"} for at in range(9)]), SIZE)
+    assert len(tape.events) == 4
+    assert tape.damage == "more than 3 lines were printed"
 
 
 def test_events_cannot_share_their_scores(tmp_path: Path) -> None:
