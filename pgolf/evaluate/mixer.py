@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pgolf.evaluate.method import Method
@@ -38,7 +39,10 @@ class Facts:
         return cls(missing_N, missing_N.clone())
 
     def note(self, position_P: Tensor, logits_PV: Tensor, target_P: Tensor, *, entropy: bool = True) -> None:
-        """Keep what fp32 logits say at these positions."""
+        """Keep what fp32 logits say at these positions. Without the entropy the loss is torch's own cross entropy."""
+        if not entropy:
+            self.nats_N[position_P] = F.cross_entropy(logits_PV, target_P, reduction="none").double()
+            return
         # On a CPU a block is small enough to stay in its cache from one operation to the next.
         on_cpu = logits_PV.device.type == "cpu"
         rows = max(1, BLOCK_ELEMENTS // logits_PV.shape[-1] if on_cpu else len(logits_PV))
@@ -47,8 +51,7 @@ class Facts:
         for position_B, logits_BV, target_B in blocks:
             log_probs_BV = logits_BV.log_softmax(-1)
             self.nats_N[position_B] = -log_probs_BV.gather(1, target_B[:, None])[:, 0].double()
-            if entropy:
-                self.entropy_N[position_B] = -torch.linalg.vecdot(log_probs_BV.exp(), log_probs_BV).double()
+            self.entropy_N[position_B] = -torch.linalg.vecdot(log_probs_BV.exp(), log_probs_BV).double()
 
 
 class Mixer(ABC):
