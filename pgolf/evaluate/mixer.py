@@ -39,18 +39,16 @@ class Facts:
         return cls(missing_N, missing_N.clone())
 
     def note(self, position_P: Tensor, logits_PV: Tensor, target_P: Tensor, *, entropy: bool = True) -> None:
-        """Keep what fp32 logits say at these positions. Without the entropy the loss is torch's own cross entropy."""
+        """Keep what fp32 logits say at these positions; the loss is torch's own cross entropy, as an audit knows it."""
+        self.nats_N[position_P] = F.cross_entropy(logits_PV, target_P, reduction="none").double()
         if not entropy:
-            self.nats_N[position_P] = F.cross_entropy(logits_PV, target_P, reduction="none").double()
             return
         # On a CPU a block is small enough to stay in its cache from one operation to the next.
         on_cpu = logits_PV.device.type == "cpu"
         rows = max(1, BLOCK_ELEMENTS // logits_PV.shape[-1] if on_cpu else len(logits_PV))
-        parts = (torch.split(each, rows) for each in (position_P, logits_PV, target_P))
-        blocks = zip(*parts, strict=True)
-        for position_B, logits_BV, target_B in blocks:
+        blocks = zip(torch.split(position_P, rows), torch.split(logits_PV, rows), strict=True)
+        for position_B, logits_BV in blocks:
             log_probs_BV = logits_BV.log_softmax(-1)
-            self.nats_N[position_B] = -log_probs_BV.gather(1, target_B[:, None])[:, 0].double()
             self.entropy_N[position_B] = -torch.linalg.vecdot(log_probs_BV.exp(), log_probs_BV).double()
 
 
