@@ -111,7 +111,17 @@ def open_book(folder: Path, how: Settings) -> Iterator[Book]:
             left.unlink(missing_ok=True)
         _repair(folder / INDEX)
         lines = read_index(folder / INDEX) if (folder / INDEX).exists() else ()
-        yield Book(folder, {line.key: line for line in lines})
+        yield Book(folder, latest(lines))
+
+
+def index_at(place: Path) -> Path:
+    """The index that a user means by its file or by the batch's folder."""
+    return place / INDEX if place.is_dir() else place
+
+
+def latest(lines: Iterable[Line]) -> dict[str, Line]:
+    """By key. A submission that ran again has a later line, which is the one that counts."""
+    return {line.key: line for line in lines}
 
 
 def read_index(path: Path) -> tuple[Line, ...]:

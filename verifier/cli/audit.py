@@ -13,6 +13,7 @@ from rich.console import Console
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level, audit
 from verifier.cli.app import DEFAULT_COMMAND, Debug, DeviceOption, Quiet, TimeLimit, app, examples
 from verifier.cli.errors import Stop, stoppable, told_plainly, unless_nobody_reads
+from verifier.cli.output import make_folder
 from verifier.cli.source import GitOption, check_folder, checked_out, print_notes
 from verifier.probe.device import Device
 from verifier.report.json import render_json
@@ -139,10 +140,7 @@ def _check_output(output: Path | None, folder: Path) -> None:
             f"--output {output} lies inside the submission",
             expected="a folder outside: a report inside would be part of the next audit",
         )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Stop(f"--output {output} cannot be made", found=str(error.strerror)) from None
+    make_folder(output, "--output")
 
 
 def _print(report: Report, *, as_json: bool, as_markdown: bool, quiet: bool, saved: Path | None) -> None:

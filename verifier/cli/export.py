@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from verifier.batch.book import INDEX, read_index
+from verifier.batch.book import index_at, latest, read_index
 from verifier.cli.app import Debug, app, examples
 from verifier.cli.errors import told_plainly
 from verifier.cli.output import deliver
@@ -41,7 +41,5 @@ def export(
 ) -> None:
     """Write a batch as a table or as test results."""
     with told_plainly(debug):
-        lines = read_index(index / INDEX if index.is_dir() else index)
-        # A submission that ran again has a later line, which is the one that counts.
-        text = RENDERERS[form](tuple({line.key: line for line in lines}.values()))
+        text = RENDERERS[form](tuple(latest(read_index(index_at(index))).values()))
         deliver(text, out)

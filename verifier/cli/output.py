@@ -8,6 +8,18 @@ from verifier.cli.errors import Stop, unless_nobody_reads
 from verifier.report.store import write_whole
 
 
+def make_folder(folder: Path, option: str) -> None:
+    """Make the folder that `option` names.
+
+    Raises:
+        Stop: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Stop(f"{option} {folder} cannot be made", found=str(error.strerror)) from None
+
+
 def deliver(text: str, out: Path | None) -> None:
     """Write `text` to the file that `--out` names, whole or not at all, or to stdout.
 

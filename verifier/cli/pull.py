@@ -12,6 +12,7 @@ from rich.console import Console
 from verifier.audit import DEFAULT_TIME_LIMIT_SECONDS, Level
 from verifier.cli.app import Debug, Quiet, app, examples
 from verifier.cli.errors import INTERRUPTED, Stop, fail, stoppable, told_plainly
+from verifier.cli.output import make_folder
 from verifier.intake.git import open_repository
 from verifier.pull.github import API, REPOSITORY, ApiError, GitHub
 from verifier.pull.handover import INDEX, HandoverError
@@ -45,10 +46,7 @@ def pull_audit(
     """Audit each submission folder that a pull request adds. Needs no token; the worst verdict is the exit code."""
     with told_plainly(debug), stoppable():
         repository = open_repository(git)
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Stop(f"--out {out} cannot be made", found=str(error.strerror)) from None
+        make_folder(out, "--out")
         try:
             with shown_progress(Console(stderr=True), quiet, time_limit) as progress:
                 reports = audit_pull(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verifier.batch.book import INDEX, read_index
+from verifier.batch.book import index_at, read_index
 from verifier.cli.app import Debug, Quiet, app, examples
 from verifier.cli.errors import Stop, told_plainly
 from verifier.cli.output import deliver
@@ -39,7 +39,7 @@ def score(
         if out is not None and out.suffix not in (".md", ".json"):
             raise Stop(f"--out {out} is of no known kind", expected="a name that ends in .md or .json")
         try:
-            board = compared(read_index(index / INDEX if index.is_dir() else index), read_labels(labels))
+            board = compared(read_index(index_at(index)), read_labels(labels))
         except LabelError as error:
             raise Stop(
                 str(error), expected='one row for each pull request: {"pr": 1430, "label": "illegal"}'

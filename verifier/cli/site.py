@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verifier.batch.book import INDEX, read_index
+from verifier.batch.book import index_at, latest, read_index
 from verifier.cli.app import Debug, Quiet, app, examples
 from verifier.cli.errors import Stop, told_plainly
 from verifier.report.progress import shown_progress
@@ -30,15 +30,14 @@ def site(
     `pgolf-verify site pgolf-batch --out site`, then open site/index.html: it needs no server.
     """
     with told_plainly(debug):
-        path = index / INDEX if index.is_dir() else index
+        path = index_at(index)
         if not path.exists():
             raise Stop(
                 f"there is no {path}",
                 expected="the index.jsonl that `pgolf-verify batch` writes, or its folder",
                 next="pgolf-verify batch … --out DIR",
             )
-        # A submission that ran again has a later line, which is the one that counts.
-        lines = tuple({line.key: line for line in read_index(path)}.values())
+        lines = tuple(latest(read_index(path)).values())
         with shown_progress(Console(stderr=True), quiet) as progress:
             progress(Stage(f"writing {len(lines):,} submissions"))
             try:

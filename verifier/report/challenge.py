@@ -16,7 +16,7 @@ from verifier.challenge import Answer, Challenge, Difference, Side
 from verifier.finding import State
 from verifier.report.json import plain
 from verifier.report.markdown import code, escape
-from verifier.report.terminal import CALL_STYLE, STATE_STYLE
+from verifier.report.terminal import CALL_STYLE, STATE_STYLE, plain_table
 from verifier.report.wording import bpb_number, clean, number, origin_words
 from verifier.seedrun import SeedRun
 from verifier.significance import MARGIN_NATS
@@ -33,12 +33,12 @@ def render_challenge(found: Challenge, console: Console) -> None:
         line = Text(f"{ruling.answer:<5}", ANSWER_STYLE[ruling.answer])
         console.print(line.append(f" {ruling.rule}: {clean(ruling.why)}", "default not bold"))
     console.print()
-    table = _table("", "challenger", "holder")
+    table = plain_table("", "challenger", "holder")
     for name, left, right in _rows(found):
         table.add_row(Text(name, "dim"), Text(left, _style(name, left)), Text(right, _style(name, right)))
     console.print(table)
     console.print()
-    facts = _table("", "")
+    facts = plain_table("", "")
     for name, words in (*_numbers(found), *_techniques(found)):
         facts.add_row(Text(name, "dim"), words)
     console.print(facts)
@@ -195,7 +195,7 @@ def _techniques(found: Challenge) -> list[tuple[str, str]]:
 
 
 def _differences(differences: tuple[Difference, ...]) -> Table:
-    table = _table("findings that differ", "challenger", "holder", "")
+    table = plain_table("findings that differ", "challenger", "holder", "")
     for each in differences[:DIFFERENCES_SHOWN]:
         states = [
             Text(_state(one), STATE_STYLE[one] if one else "dim") for one in (each.challenger, each.holder)
@@ -236,12 +236,3 @@ def _side_document(side: Side) -> dict[str, Any]:
         "values_bpb": side.values,
         "seed_runs": [asdict(run) for run in report.seed_runs],
     }
-
-
-def _table(*columns: str) -> Table:
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=any(columns)
-    )
-    for index, column in enumerate(columns):
-        table.add_column(column, no_wrap=index == 0, overflow="fold")
-    return table

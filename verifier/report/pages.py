@@ -14,7 +14,7 @@ from rich.text import Text
 from verifier.checks import Check
 from verifier.replay import Comparison
 from verifier.report.model import RuleText
-from verifier.report.terminal import STATE_STYLE
+from verifier.report.terminal import STATE_STYLE, plain_table
 from verifier.report.wording import clean, number
 
 AS_NEAR = 0.15
@@ -25,7 +25,7 @@ FOUR_COLUMNS = 100
 
 def print_checks(checks: Sequence[Check], console: Console) -> None:
     """One line for each check: id, strength of evidence, title."""
-    table = _table("check", "evidence", "what it shows")
+    table = plain_table("check", "evidence", "what it shows")
     for check in checks:
         table.add_row(Text(check.id, "bold"), check.grade, Text(check.title))
     console.print(table)
@@ -58,7 +58,7 @@ def print_rule(rule: RuleText, checks: Iterable[Check], console: Console) -> Non
 def print_rules(edition: str, rules: Sequence[RuleText], checks: Sequence[Check], console: Console) -> None:
     """The edition as a list, with the checks that bear on each rule."""
     console.print(Text(f"rule edition {edition}", "bold"))
-    table = _table("rule", "status", "title", "checks")
+    table = plain_table("rule", "status", "title", "checks")
     for rule in rules:
         bearing = " ".join(check.id for check in checks if rule.id in check.rules)
         if console.width >= FOUR_COLUMNS:
@@ -78,7 +78,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     head = Text(word, "green" if comparison.agrees else "bold red")
     head.append(f"  {clean(recorded.check)}  {clean(recorded.title)}", "default not bold")
     console.print(head)
-    table = _table("", "recorded", "replayed")
+    table = plain_table("", "recorded", "replayed")
     now = Text("no such finding") if replayed is None else Text(replayed.state, STATE_STYLE[replayed.state])
     table.add_row("state", Text(recorded.state, STATE_STYLE[recorded.state]), now)
     for pair in comparison.pairs:
@@ -117,12 +117,3 @@ def _reflowed(page: str) -> str:
         paragraph if re.search(r"^(\s|[-*] )", paragraph, re.MULTILINE) else paragraph.replace("\n", " ")
         for paragraph in paragraphs
     )
-
-
-def _table(*columns: str) -> Table:
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=any(columns)
-    )
-    for index, column in enumerate(columns):
-        table.add_column(column, no_wrap=index == 0, overflow="fold")
-    return table

@@ -240,3 +240,13 @@ def _grid(label_width: int, style: str = "dim") -> Table:
     grid.add_column(width=label_width, no_wrap=True, style=style)
     grid.add_column(overflow="fold")
     return grid
+
+
+def plain_table(*columns: str) -> Table:
+    """Columns without lines; the first keeps its words whole. No head where no column has a name."""
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=any(columns)
+    )
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0, overflow="fold")
+    return table
