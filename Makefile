@@ -44,8 +44,9 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# A worker for each core; a module's tests stay together, so that what they share is made once.
 test: check
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu" --numprocesses auto --dist loadscope
 
 test-gpu: $(INSTALLED)
 	$(BIN)/python -m pytest -m gpu
