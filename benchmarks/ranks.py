@@ -45,6 +45,7 @@ def settings(arguments: argparse.Namespace) -> TrainConfig:
         val_loss_every=0,
         train_log_every=10,
         micro_batch_tokens=max(base.train_seq_len, base.train_batch_tokens // arguments.micro_batches),
+        micro_batches_at_once=arguments.at_once or base.micro_batches_at_once,
         optimizer=dataclasses.replace(
             base.optimizer,
             parallel_muon=not arguments.every_rank_does_all,
@@ -94,6 +95,7 @@ def measure(arguments: argparse.Namespace, ranks: Ranks, device: torch.device) -
         "muon_variant": config.optimizer.muon_variant,
         "train_batch_tokens": config.train_batch_tokens,
         "micro_batches": config.micro_batches(ranks.world_size),
+        "micro_batches_at_once": config.micro_batches_at_once,
         "steps": config.iterations,
         "step_ms": round(step_ms, 3),
         "tokens_per_second": round(1000 * config.train_batch_tokens / step_ms),
@@ -124,6 +126,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of shards; needs --tokenizer")
     parser.add_argument("--tokenizer", type=Path)
     parser.add_argument("--micro-batches", type=int, default=8, help="of one step, of all ranks together")
+    parser.add_argument("--at-once", type=int, help="micro-batches side by side; default: the preset's")
     parser.add_argument("--muon-variant", default="muon")
     parser.add_argument("--every-rank-does-all", action="store_true", help="no parallel Muon")
     parser.add_argument("--device", default="auto")

@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--preset", choices=["naive-baseline", "eleven-layer"], default="naive-baseline")
+    parser.add_argument("--at-once", type=int, help="our micro-batches side by side; default: the preset's")
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path)
@@ -99,6 +100,8 @@ def run_ours(arguments: argparse.Namespace) -> Run:
     command = [sys.executable, "-m", "benchmarks.ranks", "--preset", arguments.preset]
     command += ["--steps", str(arguments.steps), "--data", str(arguments.data)]
     command += ["--tokenizer", str(arguments.tokenizer)]
+    if arguments.at_once is not None:
+        command += ["--at-once", str(arguments.at_once)]
     return watch(
         "ours", command, {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}, arguments.steps
     )

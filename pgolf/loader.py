@@ -9,6 +9,7 @@ Shapes: B sequences, T positions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,13 @@ class Batch(NamedTuple):
 
     inputs_BT: Tensor
     targets_BT: Tensor
+
+
+def side_by_side(batches: Sequence[Batch]) -> Batch:
+    """The sequences of all of them, in order, as one batch."""
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(torch.cat([b.inputs_BT for b in batches]), torch.cat([b.targets_BT for b in batches]))
 
 
 class Loader(Protocol):

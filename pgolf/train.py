@@ -23,7 +23,7 @@ from pgolf.clock import Clock
 from pgolf.distributed import ALONE, Ranks, all_reduce_sum, broadcast_parameters, max_over_ranks
 from pgolf.evaluate.score import Score
 from pgolf.late_qat import LateQAT
-from pgolf.loader import Loader
+from pgolf.loader import Loader, side_by_side
 from pgolf.model import GPT
 from pgolf.optim import OptimizerConfig, OptimizerSet, lr_scale, muon_momentum
 from pgolf.runtime import LossFn, Pacer, loss_fn
@@ -47,7 +47,10 @@ class TrainConfig:
     train_batch_tokens: int = 524_288
     train_seq_len: int = 1024
     micro_batch_tokens: int = 65_536
-    """The most tokens in one forward and backward of one rank; gradients of more are accumulated."""
+    """The most tokens that a rank reads from the stream at once; gradients of more are accumulated."""
+    micro_batches_at_once: int = 1
+    """The most of a rank's micro-batches that go through the model side by side, as rows of one batch: the same
+    tokens and losses in fewer and larger kernels, for as much more memory."""
     val_loss_every: int = 1000
     """0 validates only at the end."""
     train_log_every: int = 200
@@ -63,7 +66,7 @@ class TrainConfig:
     late_qat_bits: int = 6
 
     def __post_init__(self) -> None:
-        for name in ("train_batch_tokens", "train_seq_len", "micro_batch_tokens"):
+        for name in ("train_batch_tokens", "train_seq_len", "micro_batch_tokens", "micro_batches_at_once"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("iterations", "warmup_steps", "val_loss_every", "train_log_every", "swa_every"):
@@ -245,10 +248,17 @@ def backward(loss: LossFn, loader: Loader, config: TrainConfig, ranks: Ranks = A
     """
     micro_batches = config.micro_batches(ranks.world_size)
     mine = micro_batches // ranks.world_size
+    # All groups are of one shape, which is compiled once.
+    together = max(n for n in range(1, config.micro_batches_at_once + 1) if mine % n == 0)
     total: torch.Tensor | None = None
-    for _ in range(mine):
-        inputs_BT, targets_BT = loader.next_batch(config.train_batch_tokens, config.train_seq_len, mine)
-        share = loss(inputs_BT, targets_BT) / micro_batches
+    for _ in range(mine // together):
+        batch = side_by_side(
+            [
+                loader.next_batch(config.train_batch_tokens, config.train_seq_len, mine)
+                for _ in range(together)
+            ]
+        )
+        share = loss(*batch) / (micro_batches // together)
         torch.autograd.backward(share)
         total = share.detach() if total is None else total + share.detach()
     assert total is not None

@@ -20,6 +20,7 @@ def test_a_run_reports_its_losses_and_pace(tmp_path, tokenizer_path, capsys):
         data=tmp_path,
         tokenizer=tokenizer_path,
         micro_batches=8,
+        at_once=2,
         muon_variant="muoneq_r",
         every_rank_does_all=False,
         seed=1,
@@ -27,7 +28,7 @@ def test_a_run_reports_its_losses_and_pace(tmp_path, tokenizer_path, capsys):
     result = measure(arguments, ALONE, torch.device("cpu"))
     assert [step for step, _ in result["losses"]] == [1, 10]
     assert result["losses"][1][1] < result["losses"][0][1]
-    assert (result["ranks"], result["micro_batches"]) == (1, 8)
+    assert (result["ranks"], result["micro_batches"], result["micro_batches_at_once"]) == (1, 8, 2)
     assert result["step_ms"] > 0
     assert capsys.readouterr().out.count("train_loss") == 2
 

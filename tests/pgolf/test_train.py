@@ -9,7 +9,7 @@ import torch
 
 from pgolf.distributed import ALONE, all_reduce_sum
 from pgolf.evaluate import Score
-from pgolf.loader import TokenLoader
+from pgolf.loader import Position, TokenLoader
 from pgolf.model import GPT, GPTConfig
 from pgolf.optim import OptimizerConfig, OptimizerSet
 from pgolf.runtime import loss_fn, pick_device
@@ -130,6 +130,22 @@ def test_accumulated_gradients_equal_one_large_batch(tmp_path):
         models.append(fresh_model())
         train(models[-1], Repeats(), config(iterations=3, micro_batch_tokens=micro), log=lambda line: None)
     for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("at_once", "together"), [(2, 2), (3, 2), (4, 4), (9, 4)])
+def test_micro_batches_side_by_side_are_the_same_training(loader, at_once, together):
+    ends = []
+    for count, rows in ((1, 1), (at_once, together)):
+        seen, lines, model = [], [], fresh_model()
+        loader.restore(Position(0, 0))
+        model.blocks[0].register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0].size(0)))
+        settings = config(iterations=3, micro_batch_tokens=16, micro_batches_at_once=count)
+        train(model, loader, settings, log=lines.append)
+        assert set(seen) == {rows}
+        ends.append((loader.position(), re.findall(r"train_loss:(\S+)", "".join(lines)), model))
+    assert ends[0][:2] == ends[1][:2]
+    for a, b in zip(ends[0][2].parameters(), ends[1][2].parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
 
 
