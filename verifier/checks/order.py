@@ -9,7 +9,7 @@ from verifier.checks import check
 from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed, warned
-from verifier.probe.dirty import FlipResult, flip_results, noise_nats
+from verifier.probe.dirty import flip_results, noise_nats
 from verifier.probe.influence import STAGES, Learning, could_show, learned_before_scored
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
@@ -62,18 +62,20 @@ def score_before_update(evidence: Evidence) -> Outcome | Sequence[Outcome]:
         )
     results = flip_results(record, base, head)
     moved = any(result.influence.moved.size for result in results) and noise_nats(record, base, head) == 0.0
+    committed = head.committed(base.stream.ids.size)
     outcomes = [
+        # Only where a flip would have shown that what was learned reached a score does its silence acquit.
         _outcome(
-            evidence, base, head, learning, moved, any(_tells(base, head, each, learning) for each in results)
+            evidence,
+            base,
+            head,
+            learning,
+            moved,
+            any(could_show(learning, committed, each.block) for each in results),
         )
         for learning in learnings
     ]
     return outcomes if trained is None else [*outcomes, trained]
-
-
-def _tells(base: Run, head: Pass, result: FlipResult, learning: Learning) -> bool:
-    """Whether a flip would have shown that what was learned reached a score: only then does its silence acquit."""
-    return could_show(base.tape, head, base.stream.ids.size, learning.stage, result.block)
 
 
 def _trained_on_validation(evidence: Evidence, record: ProbeRecord) -> Outcome | None:
@@ -105,7 +107,6 @@ def _outcome(
     evidence: Evidence, base: Run, head: Pass, learning: Learning, moved: bool, flipped: bool
 ) -> Outcome:
     scored = int(head.committed(base.stream.ids.size).scored.sum())
-    step = learning.steps[0]
     kept = learning.weights is not None and learning.weights.same > 0
     facts: dict[str, Json] = {
         "stage": STAGES[learning.stage],
@@ -113,19 +114,19 @@ def _outcome(
         "positions": int(learning.positions.size),
         "scored": scored,
         "steps": len(learning.steps),
-        "optimizer": step.optimizer,
+        "optimizer": learning.steps[0].optimizer,
         "tensors": learning.tensors,
         "backward_line": site_where(evidence, base, learning.first_backward.site).line,
         "weights_unchanged_at_next_score": None if learning.weights is None else learning.weights.same,
     }
     where = (
         site_where(evidence, base, learning.first_backward.site),
-        site_where(evidence, base, step.site),
+        site_where(evidence, base, learning.steps[0].site),
         site_where(evidence, base, head.scores[-1].site),
     )
     message = (
         f"{learning.positions.size:,} of {scored:,} tokens were learned from before {head.label} scored them: "
-        f"{len(learning.steps)} {step.optimizer} steps, stage: {STAGES[learning.stage]}"
+        f"{len(learning.steps)} {learning.steps[0].optimizer} steps, stage: {STAGES[learning.stage]}"
     )
     if learning.stage == "before" and kept and learning.weights is not None:
         message += f"; {learning.weights.same} stepped tensors were unchanged when scoring began"

@@ -17,6 +17,8 @@ from verifier.probe.passes import Committed, Pass
 from verifier.probe.record import Run
 from verifier.probe.tapefile import Backward, Forward, Score, Step, Tape, Weights
 
+_NEVER = np.iinfo(np.int64).max
+
 
 @dataclass(frozen=True)
 class Influence:
@@ -66,7 +68,7 @@ def _earlier(order: NDArray[np.int64], scored: NDArray[np.bool_], block: range) 
     positions = np.arange(order.size)
     inside = (positions >= block.start) & (positions < block.stop) & scored
     # The block is known to the script from its first commit on.
-    known = int(order[inside].min()) if bool(inside.any()) else np.iinfo(np.int64).max
+    known = int(order[inside].min()) if bool(inside.any()) else _NEVER
     return scored & (positions < block.start) & (order <= known)
 
 
@@ -77,6 +79,8 @@ class Learning:
     stage: str
     """`before` the pass began, or `within` it."""
     positions: NDArray[np.int64]
+    learned: NDArray[np.int64]
+    """The number of the first step that learned from each of `positions`."""
     steps: tuple[Step, ...]
     first_backward: Backward
     tensors: int
@@ -100,42 +104,36 @@ def stage_of(tape: Tape, reported: Pass, stream_size: int) -> str:
 
 def learned_before_scored(tape: Tape, reported: Pass, stream_size: int) -> tuple[Learning, ...]:
     """Steps on losses over positions that `reported` had not scored yet, by stage."""
-    found: dict[str, tuple[NDArray[np.bool_], list[Step], Backward]] = {}
-    for early in _early_steps(tape, reported, reported.committed(stream_size)):
-        mask, steps, _ = found.setdefault(
-            early.stage, (np.zeros(stream_size, dtype=bool), [], early.backward)
-        )
-        mask |= early.unscored
-        if not steps or steps[-1] is not early.step:
-            steps.append(early.step)
+    found: dict[str, tuple[Backward, list[Step], NDArray[np.int64]]] = {}
+    for stage, step, backward, unscored in _early_losses(tape, reported, reported.committed(stream_size)):
+        _, steps, learned = found.setdefault(stage, (backward, [], np.full(stream_size, _NEVER)))
+        learned[unscored & (learned == _NEVER)] = step.number
+        if not steps or steps[-1] is not step:
+            steps.append(step)
     return tuple(
         Learning(
             stage,
-            np.flatnonzero(mask),
+            np.flatnonzero(learned != _NEVER),
+            learned[learned != _NEVER],
             tuple(steps),
             first,
             max(step.tensors for step in steps),
             next((w for w in tape.of(Weights) if w.number > steps[-1].number), None),
         )
-        for stage, (mask, steps, first) in found.items()
+        for stage, (first, steps, learned) in found.items()
     )
 
 
-def could_show(tape: Tape, reported: Pass, stream_size: int, stage: str, block: range) -> bool:
-    """Whether a change of `block` would show that what was learned from it at `stage` reached a score.
+def could_show(learning: Learning, committed: Committed, block: range) -> bool:
+    """Whether a change of `block` would show that what was learned from it reached a score.
 
     Only a score that was made after the step, and that the block may not move, can tell: what was learned and is
     committed in one go, after other tokens of the block, moves nothing that was to stay.
     """
-    committed = reported.committed(stream_size)
     early = _earlier(committed.order, committed.scored, block)
     latest = int(committed.order[early].max()) if bool(early.any()) else -1
-    inside = slice(block.start, block.stop)
-    return any(
-        each.step.number < latest and bool(each.unscored[inside].any())
-        for each in _early_steps(tape, reported, committed)
-        if each.stage == stage
-    )
+    inside = (learning.positions >= block.start) & (learning.positions < block.stop)
+    return bool((learning.learned[inside] < latest).any())
 
 
 def missed_learning(tape: Tape, reported: Pass, stream_size: int, planned: Sequence[range]) -> range | None:
@@ -147,13 +145,14 @@ def missed_learning(tape: Tape, reported: Pass, stream_size: int, planned: Seque
     such positions alone, or the later half of one. None where none would tell, or hardly any score is there to move.
     """
     length = len(planned[0])
+    committed = reported.committed(stream_size)
     for learning in learned_before_scored(tape, reported, stream_size):
-        if any(could_show(tape, reported, stream_size, learning.stage, block) for block in planned):
+        if any(could_show(learning, committed, block) for block in planned):
             continue
         end = int(learning.positions[-1]) + 1
         last = _last_run(learning.positions, length)
         for block in (range(end - length, end), last, last[len(last) // 2 :]):
-            if block.stop > 2 * length and could_show(tape, reported, stream_size, learning.stage, block):
+            if block.stop > 2 * length and could_show(learning, committed, block):
                 return block
     return None
 
@@ -166,17 +165,10 @@ def _last_run(positions: NDArray[np.int64], longest: int) -> range:
     return range(int(run[0]), int(run[-1]) + 1)
 
 
-@dataclass(frozen=True)
-class _EarlyStep:
-    """A step on a loss over positions that the pass commits only later."""
-
-    stage: str
-    step: Step
-    backward: Backward
-    unscored: NDArray[np.bool_]
-
-
-def _early_steps(tape: Tape, reported: Pass, committed: Committed) -> Iterator[_EarlyStep]:
+def _early_losses(
+    tape: Tape, reported: Pass, committed: Committed
+) -> Iterator[tuple[str, Step, Backward, NDArray[np.bool_]]]:
+    """By stage: each step, a backward pass that fed it, and what was in that loss and is committed only later."""
     scores = {event.number: event for event in tape.of(Score)}
     backwards = {event.number: event for event in tape.of(Backward)}
     calls = {tape.stacks.get(score.site, ())[:2] for score in reported.scores}
@@ -190,7 +182,7 @@ def _early_steps(tape: Tape, reported: Pass, committed: Committed) -> Iterator[_
                 continue
             same_call = len(calls) == 1 and tape.stacks.get(backward.site, ())[:2] in calls
             within = same_call or backward.number > reported.first_event
-            yield _EarlyStep("within" if within else "before", step, backward, unscored)
+            yield ("within" if within else "before"), step, backward, unscored
 
 
 def _unscored(backward: Backward, scores: dict[int, Score], committed: Committed) -> NDArray[np.bool_]:

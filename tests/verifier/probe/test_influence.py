@@ -161,9 +161,9 @@ def test_a_flip_of_a_whole_chunk_cannot_show_that_only_its_end_was_scored_after_
     (found,) = learned_before_scored(done.tape, done.passes[-1], SIZE)
     assert found.positions.size == 8 * 16
     whole, end = range(449, 513), range(509, 513)
-    assert not could_show(done.tape, done.passes[-1], SIZE, "within", whole)
-    assert could_show(done.tape, done.passes[-1], SIZE, "within", end)
-    assert not could_show(done.tape, done.passes[-1], SIZE, "before", end)
+    committed = done.passes[-1].committed(SIZE)
+    assert not could_show(found, committed, whole)
+    assert could_show(found, committed, end)
     assert missed_learning(done.tape, done.passes[-1], SIZE, [whole]) == range(SIZE - 4, SIZE)
 
 
