@@ -9,9 +9,12 @@ and only literals that are larger than the audit's.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_ROUNDS = re.compile(r"warmup_\w+_iters")
+"""How often each shape goes through the model before training: one compiles it, and an audit compiles nothing."""
 _STEPS = ("steps", "iters", "iterations")
 """In a call or a signature these count what a method does, not how long the script trains."""
 
@@ -62,6 +65,12 @@ class _Scaler(ast.NodeVisitor):
                 self._scale_shape(argument.arg, default)
         self.generic_visit(node)
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        for name, value in _assigned(node):
+            if _ROUNDS.fullmatch(name):
+                self._replace(name, value, 1)
+        self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
             self._option(node)
@@ -88,9 +97,14 @@ class _Scaler(ast.NodeVisitor):
             self._scale(name, value)
 
     def _scale(self, name: str, value: ast.expr) -> None:
+        small = self._sizes.get(name.lower())
+        if small is not None:
+            self._replace(name, value, small)
+
+    def _replace(self, name: str, value: ast.expr, small: int) -> None:
         """Change the literal in place, so that every visitor sees the smaller one."""
-        small, before = self._sizes.get(name.lower()), _number(value)
-        if small is not None and before is not None and before > small:
+        before = _number(value)
+        if before is not None and before > small:
             assert isinstance(value, ast.Constant)
             value.value = small
             self.found.append(Literal(name, value.lineno, before, small))

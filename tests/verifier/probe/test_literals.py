@@ -41,6 +41,14 @@ def test_options_parameters_and_calls() -> None:
     assert "n_samples=16)" in text
 
 
+def test_each_shape_is_warmed_up_once_and_other_locals_stay() -> None:
+    text, found = scaled(
+        "def train():\n    warmup_cu_iters = 3\n    warmup_iters = 3\n    max_steps = 9\n    ttt_iters = 3\n"
+    )
+    assert "warmup_cu_iters = 1" in text
+    assert [each.name for each in found] == ["warmup_cu_iters"]
+
+
 def test_what_is_small_computed_or_no_size_stays() -> None:
     source = "class A:\n    model_dim = 32\n    num_layers = int(os.environ['NUM_LAYERS'])\n    epochs = 4\nmodel_dim = 9\n"
     text, found = scaled(source)

@@ -7,6 +7,7 @@ type, integer division truncates toward zero, and memory is read and written und
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 import numpy as np
@@ -119,11 +120,11 @@ class Memory:
         self._flat = flat.as_strided((size,), (1,), 0)
         self.dtype = tensor.dtype
         self._copied = tensor.dtype not in NUMPY_TYPES
-        self._written = False
+        self.written = False
         self.array: Any = (self._flat.to(torch.float32) if self._copied else self._flat).numpy()
 
     def read(self, offsets: Any, mask: Any, other: Any) -> Block:
-        if mask is None:
+        if mask is None or (np.shape(mask) == np.shape(offsets) and bool(np.all(mask))):
             self._check(offsets)
             return block(self.array[offsets])
         offsets, mask = np.broadcast_arrays(offsets, mask)
@@ -132,7 +133,7 @@ class Memory:
         return block(np.where(mask, values, np.asarray(0 if other is None else other, dtype=values.dtype)))
 
     def write(self, offsets: Any, value: Any, mask: Any) -> None:
-        self._written = True
+        self.written = True
         shape = np.broadcast_shapes(np.shape(offsets), np.shape(value), np.shape(mask))
         offsets = np.broadcast_to(offsets, shape)
         value = np.broadcast_to(np.asarray(value).astype(self.array.dtype), shape)
@@ -147,7 +148,7 @@ class Memory:
             raise IndexError(f"address outside a tensor of {self.array.size} elements")
 
     def flush(self) -> None:
-        if self._copied and self._written:
+        if self._copied and self.written:
             self._flat.copy_(torch.from_numpy(self.array))
 
 
@@ -187,6 +188,45 @@ class Descriptor:
         self.block_shape = [int(each) for each in block_shape]
         self.dtype = pointer.memory.dtype
 
+    def load(self, corner: Any) -> Block:
+        view = self._view
+        if view is None:
+            return self._pointer.memory.read(*self._tile(corner), 0)
+        inside, part = self._inside(corner)
+        tile = np.zeros(self.block_shape, view.dtype)
+        tile[part] = view[inside]
+        return block(tile)
+
+    def store(self, corner: Any, value: Any) -> None:
+        view, value = self._view, np.asarray(value).reshape(self.block_shape)
+        if view is None:
+            offsets, mask = self._tile(corner)
+            self._pointer.memory.write(offsets, value, mask)
+            return
+        inside, part = self._inside(corner)
+        view[inside] = value[part]
+        self._pointer.memory.written = True
+
+    @functools.cached_property
+    def _view(self) -> Any:
+        """The tensor as an array over its memory; None where what is described reaches outside of that."""
+        array, start = self._pointer.memory.array, int(self._pointer.offsets)
+        last = start + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
+        if start < 0 or last >= array.size or min(*self.shape, *self.strides) < 1:
+            return None
+        strides = [stride * array.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(array[start:], self.shape, strides)
+
+    def _inside(self, corner: Any) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """What of the tensor a tile at `corner` covers, and which part of the tile that is."""
+        inside, part = [], []
+        for start, size, length in zip(map(int, corner), self.block_shape, self.shape, strict=True):
+            first = min(max(start, 0), length)
+            last = min(max(start + size, first), length)
+            inside.append(slice(first, last))
+            part.append(slice(first - start, last - start) if last > first else slice(0))
+        return tuple(inside), tuple(part)
+
     def _tile(self, corner: Any) -> tuple[Any, Any]:
         offsets: Any = np.asarray(self._pointer.offsets)
         inside: Any = np.asarray(True)
@@ -195,13 +235,6 @@ class Descriptor:
             offsets = offsets + span * self.strides[axis]
             inside = inside & (span >= 0) & (span < self.shape[axis])
         return offsets, inside
-
-    def load(self, corner: Any) -> Block:
-        return self._pointer.memory.read(*self._tile(corner), 0)
-
-    def store(self, corner: Any, value: Any) -> None:
-        offsets, inside = self._tile(corner)
-        self._pointer.memory.write(offsets, np.asarray(value).reshape(offsets.shape), inside)
 
 
 class Memories:

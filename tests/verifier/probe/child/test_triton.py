@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from verifier.probe.child import triton_stub
+from verifier.probe.child.triton_block import Descriptor, Memories
 from verifier.probe.child.triton_language import OPERATIONS, language
 from verifier.probe.child.uses import USES
 
@@ -109,6 +110,39 @@ def test_descriptors_read_zeros_outside_and_write_nothing_there() -> None:
         tile(a, [4, 4]), tile(b, [4, 4]), tile(c, [4, 2]), 7, ROWS=4, COLS=4, DEPTH=4, num_stages=3
     )
     torch.testing.assert_close(c, F.relu(a @ b.T) ** 2)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (3, 4), (-2, -1), (4, 6), (9, 0), (-9, -9), (2, 40)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_tile_is_what_its_addresses_say_wherever_it_lies(
+    corner: tuple[int, int], dtype: torch.dtype
+) -> None:
+    """Of a transposed part of a larger tensor; (5, 7) as described, tiles of (4, 4)."""
+    held = torch.arange(120, dtype=dtype).view(10, 12)
+    for stores in (False, True):
+        ends = []
+        for by_address in (False, True):
+            whole = held.clone()
+            memories = Memories()
+            part = whole[2:9, 1:6].T
+            tile = Descriptor(memories.pointer(part), part.shape, part.stride(), (4, 4))
+            if by_address:
+                tile.__dict__["_view"] = None
+            assert (tile._view is None) == by_address
+            if stores:
+                tile.store(corner, np.arange(16, dtype=np.float32).reshape(4, 4) + 500)
+                memories.flush()
+                ends.append(whole)
+            else:
+                ends.append(torch.tensor(np.asarray(tile.load(corner))))
+        torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=0)
+
+
+def test_a_descriptor_of_more_than_the_tensor_is_an_error() -> None:
+    tile = Descriptor(Memories().pointer(torch.zeros(12)), (4, 4), (4, 1), (2, 4))
+    assert tile.load((1, 0)).shape == (2, 4)
+    with pytest.raises(IndexError, match="12 elements"):
+        tile.load((2, 0))
 
 
 def test_atomic_sums_count_every_duplicate() -> None:
