@@ -10,7 +10,7 @@ from verifier.submission import Problem
 MISSING_CODES = {
     "log": ("no-log", "no-logs"),
     "readme": ("no-readme",),
-    "json": ("no-json", "no-submission-json"),
+    "json": ("no-json", "no-submission-json", "json-place"),
     "script": ("no-script",),
 }
 """Codes under which reading the folder may have reported a missing part already."""
@@ -18,6 +18,7 @@ MISSING_CODES = {
 FORM_CODES = frozenset(
     {
         *("no-log", "no-logs", "no-readme", "no-json", "no-submission-json", "no-claim", "json-place"),
+        "bpb-as-loss",
         *("json-encoding", "json-duplicate-key", "json-not-finite", "log-encoding", "script-encoding"),
         *("script-name", "packed-files"),
     }

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from verifier.finding import Where
-from verifier.intake.claim import ClaimFile, read_claim, track_of
+from verifier.intake.claim import ClaimFile, bpb_as_loss, read_claim, track_of
 from verifier.intake.command import read_command
 from verifier.intake.folder import Folder, IntakeError, open_folder
 from verifier.intake.logs import may_be_log, read_log
@@ -21,6 +21,8 @@ from verifier.submission import Claim, Log, Problem, Submission, Track
 __all__ = ["IntakeError", "load_submission"]
 
 _CLAIM_NAME = "submission.json"
+_CLAIM_NAMES = re.compile(r"submission[-_][\w.-]*\.json")
+"""A claim by a name of its own, as `submission_ternary.json` (#640)."""
 _MAX_LOGS = 200
 
 
@@ -30,6 +32,7 @@ def load_submission(folder: Path) -> Submission:
     claimed = _read_claim(opened)
     script = read_script(opened)
     logs, log_problems = _read_logs(opened)
+    claimed = bpb_as_loss(claimed, logs)
     readme = _read_readme(opened)
     track = claimed.track
     if track is Track.UNKNOWN:
@@ -49,14 +52,21 @@ def load_submission(folder: Path) -> Submission:
 
 
 def _read_claim(folder: Folder) -> ClaimFile:
-    paths = [file.path for file in folder.files if file.path.rpartition("/")[2].lower() == _CLAIM_NAME]
+    named = {file.path: file.path.rpartition("/")[2].lower() for file in folder.files}
+    paths = [path for path in named if named[path] == _CLAIM_NAME]
+    paths = paths or [path for path in named if _CLAIM_NAMES.fullmatch(named[path])]
     paths.sort(key=lambda path: (path.count("/"), path))
     if not paths:
         message = (
             f"no {_CLAIM_NAME} in the folder; expected one with val_bpb, bytes_total, name, author, date"
         )
         return ClaimFile(Claim(), Track.UNKNOWN, (Problem("no-json", message, Where(".")),))
-    path, problems = paths[0], []
+    read = [_claim_at(folder, path) for path in paths]
+    return next((each for each in read if each.claim.val_bpb is not None), read[0])
+
+
+def _claim_at(folder: Folder, path: str) -> ClaimFile:
+    problems = []
     if path != _CLAIM_NAME:
         message = f"found {path}; expected {_CLAIM_NAME} at the top of the folder: read it anyway"
         problems.append(Problem("json-place", message, Where(path)))

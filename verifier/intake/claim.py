@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verifier.finding import Where
 from verifier.intake.seeds import seed_claims
 from verifier.intake.text import decode_text
-from verifier.submission import Claim, Problem, Track
+from verifier.submission import Claim, Log, Problem, Track
 
 _HEADLINE_KEYS = (
     *("val_bpb", "mean_val_bpb", "val_bpb_mean", "score", "bpb", "val_bpb_3seed_mean", "validation_bpb"),
@@ -59,6 +59,8 @@ _EVAL_SECONDS_KEYS = (
 _EVAL_MS_KEYS = ("eval_time_ms", "total_eval_time_ms", "eval_ms")
 _PROSE_KEYS = ("name", "blurb", "description", "summary", "notes", "note", "technique_summary", "approach")
 _MAX_PROSE = 4_000
+_BETWEEN_SEEDS = 0.002
+"""Bits per byte by which one seed's number may lie off the mean that is claimed."""
 _NUMBER = re.compile(r"^[\s~≈<>=≤*]*([-+]?\d[\d,_]*(?:\.\d+)?(?:[eE][-+]?\d+)?)")
 
 
@@ -95,6 +97,33 @@ def read_claim(data: bytes, path: str) -> ClaimFile:
         claim = _flag_recovered(claim)
     problems += more
     return ClaimFile(claim, _track(document), tuple(problems))
+
+
+def bpb_as_loss(file: ClaimFile, logs: Iterable[Log]) -> ClaimFile:
+    """The claim with its `val_loss` as bits per byte, where it gives no other and the logs call that number so.
+
+    #180, a merged record, claims `"val_loss": 1.14276`; its logs print 1.9294 nats and 1.1427 bits per byte.
+    """
+    claim = file.claim
+    if claim.val_bpb is not None or claim.val_loss is None:
+        return file
+    finals = [metric for log in logs for metric in log.metrics if metric.final]
+    if not _near(claim.val_loss, (m.val_bpb for m in finals)) or _near(
+        claim.val_loss, (m.val_loss for m in finals)
+    ):
+        return file
+    message = f"the claim gives {claim.val_loss} as val_loss, and its logs as val_bpb: read as bits per byte"
+    others = (problem for problem in file.problems if problem.code != "no-claim")
+    return ClaimFile(
+        replace(claim, val_bpb=claim.val_loss, val_loss=None, key="val_loss"),
+        file.track,
+        (*others, Problem("bpb-as-loss", message, claim.where)),
+    )
+
+
+def _near(claimed: float, logged: Iterable[float | None]) -> bool:
+    """Whether a mean over seeds may be of numbers such as these."""
+    return any(number is not None and abs(number - claimed) <= _BETWEEN_SEEDS for number in logged)
 
 
 def _track(document: Mapping[str, Any]) -> Track:

@@ -40,6 +40,17 @@ _NO_SIZE = re.compile(r"payload|proxy|estimat|target|limit|budget")
 _CODE_SIZE = re.compile(
     r"\bcode size(?P<label>[^:\n]{0,40}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)?\b", re.IGNORECASE
 )
+_OF_CAP = re.compile(
+    r"\bbudget\s*[:=]\s*(?P<size>\d[\d,_]*)\s*/\s*16[,_]?000[,_]?000\b(?:\s*\((?P<megabytes>\d+\.\d\d)/)?",
+    re.IGNORECASE,
+)
+"""`budget:15993853/16000000 (15.99/16.00MB) FITS`; #923's says 16216336 and 15.95 on one line, so neither is read."""
+_COMPRESSED = re.compile(r"\bcompressed\s*[:=]\s*(\d[\d,_]{3,})", re.IGNORECASE)
+_PARTS = re.compile(
+    r"\bmodel\s*[:=]\s*(\d[\d,_]*).{0,20}?\bcode\s*[:=]\s*(\d[\d,_]*).{0,20}?\btotal\s*[:=]\s*(\d[\d,_]*)",
+    re.IGNORECASE,
+)
+"""`model:11474336 code:73514 total:11547850`, which is read where it adds up."""
 _CALIBRATED = re.compile(
     r"(?:collected|calibrated|computed|accumulated)\b.{0,60}?\b(?:hessians?|batches|calibration|layers)\b.{0,40}?"
     r"\bin\s+([\d.]+)\s*s|(?:gptq|hessian|calibration)[^\n]{0,40}?(?:calibration|hessians?|collect\w*)\s*"
@@ -51,6 +62,8 @@ _NO_PHASE = re.compile(
     r"reserv|without|skip|disabled|no calib|not calib|budget|val_bpb|val_loss", re.IGNORECASE
 )
 _MAX_LATE = 12
+_HUNDREDTH = 0.01001
+"""Of a megabyte: what two printed digits round or cut off."""
 _QUOTED = 300
 _STORED_TARGETS = re.compile(
     r"\bpaid[_ ]prefix.{0,80}?(?:tokens\w*\s*[:=]?\s*[1-9][\d,_]{3,}|[1-9][\d,_]{3,} tokens)", re.IGNORECASE
@@ -120,6 +133,7 @@ class Facts:
 
     config: dict[str, object] = field(default_factory=dict)
     sizes: list[LoggedSize] = field(default_factory=list)
+    _compressed: set[int] = field(default_factory=set)
     train_ms: float | None = None
     train_line: int | None = None
     train_rounding_ms: float = 0.0
@@ -153,6 +167,8 @@ class Facts:
             self._training_time(line, lowered, number)
         if "size" in lowered or "bytes" in lowered or "serialized" in lowered:
             self._sizes(line, number)
+        if "compressed" in lowered or "budget" in lowered or "total" in lowered:
+            self._sums(line, number)
         if "calibrat" in lowered or "hessian" in lowered or "gptq" in lowered:
             self._calibration(line, number)
         if self.stored_targets is None and "prefix" in lowered and _STORED_TARGETS.search(line):
@@ -201,9 +217,25 @@ class Facts:
                 label = " ".join(match["label"].strip(" _-=").split()).lower()
                 if kind == "code":
                     label = label.strip("()")
-                size = int(re.sub("[,_]", "", match["size"]))
+                size = _digits(match["size"])
                 if size < 10**15 and not _NO_SIZE.search(label) and not (kind == "total" and size < 1000):
                     self.sizes.append(LoggedSize(kind, label, size, number))
+
+    def _sums(self, line: str, number: int) -> None:
+        """Sizes that a line explains itself: of the cap's 16,000,000, or a model and code that add up."""
+        if (match := _OF_CAP.search(line)) is not None:
+            size, megabytes = _digits(match["size"]), match["megabytes"]
+            if megabytes is None or abs(size / 1e6 - float(megabytes)) <= _HUNDREDTH:
+                self.sizes.append(LoggedSize("total", "of 16,000,000", size, number))
+        if (match := _COMPRESSED.search(line)) is not None:
+            self._compressed.add(_digits(match[1]))
+        if (match := _PARTS.search(line)) is None:
+            return
+        model, code, total = map(_digits, match.groups())
+        if model + code == total < 10**15:
+            self.sizes += [LoggedSize("code", "", code, number), LoggedSize("total", "", total, number)]
+            if model in self._compressed:
+                self.sizes.append(LoggedSize("model", "compressed", model, number))
 
     def _calibration(self, line: str, number: int) -> None:
         if (
@@ -230,6 +262,12 @@ class Facts:
         if len(found) >= 3 or (found and _ENV_LINE.search(line) is not None):
             for name, value in found:
                 self.env[name] = value.strip("\"'").rstrip(",")
+
+
+def _digits(text: str) -> int:
+    """The whole number of `15,863,489`; one too long to be a size is one too large."""
+    digits = re.sub("[,_]", "", text)
+    return int(digits) if len(digits) <= 18 else 10**18
 
 
 def _number(text: str) -> float | None:

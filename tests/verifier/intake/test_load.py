@@ -172,3 +172,26 @@ def test_a_syntax_error_names_its_line(make_folder: Any) -> None:
     assert problem.fatal
     assert problem.where is not None
     assert (problem.where.line, problem.where.excerpt) == (2, "def f(:")
+
+
+def test_a_claim_may_have_a_name_of_its_own(small_folder: Path) -> None:
+    (small_folder / "submission.json").rename(small_folder / "submission_ternary.json")
+    (small_folder / "submission_accounting.json").write_text('{"bytes": 3}')
+    submission = load_submission(small_folder)
+    assert submission.claim.val_bpb == 1.11437394
+    assert _codes(submission) == {"json-place"}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "read_as"),
+    [(1.11437394, 1.11437394), (1.1150, 1.1150), (1.88, None), (3.2, None)],
+    ids=["the log's bits", "near them, as a mean is", "the log's nats", "neither"],
+)
+def test_bits_claimed_as_a_loss_are_known_by_the_logs(
+    small_folder: Path, claimed: float, read_as: float | None
+) -> None:
+    (small_folder / "submission.json").write_text(f'{{"name": "x", "val_loss": {claimed}}}')
+    submission = load_submission(small_folder)
+    assert submission.claim.val_bpb == read_as
+    assert ("bpb-as-loss" in _codes(submission)) == (read_as is not None)
+    assert ("no-claim" in _codes(submission)) == (read_as is None)

@@ -318,3 +318,32 @@ def test_the_training_set_is_named(line: str) -> None:
 )
 def test_paths_and_proxies_are_no_artifact_sizes(line: str) -> None:
     assert read(f"{line}\nfinal val_loss:1.9 val_bpb:1.1\n").sizes == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "sizes"),
+    [
+        ("budget:15,993,853/16000000 (15.99/16.00MB) FITS", [("total", "of 16,000,000", 15_993_853)]),
+        ("budget:12/24", []),
+        ("budget:16216336/16000000 (15.95/16.00MB) FITS", []),
+        (
+            "raw:27218696 compressed:11474336\nmodel:11474336 code:73514 total:11547850 (11.55 MB)",
+            [("code", "", 73_514), ("total", "", 11_547_850), ("model", "compressed", 11_474_336)],
+        ),
+        ("model:11474336 code:73514 total:11547850", [("code", "", 73_514), ("total", "", 11_547_850)]),
+        ("model:11474336 code:73514 total:11547851", []),
+        ("total size: " + "9" * 5000 + " bytes", []),
+    ],
+    ids=[
+        "of the cap",
+        "of another cap",
+        "two sizes at once",
+        "compressed parts",
+        "parts",
+        "parts that do not add up",
+        "endless",
+    ],
+)
+def test_sizes_that_a_line_explains_itself(lines: str, sizes: list[tuple[str, str, int]]) -> None:
+    log = read(f"{lines}\nfinal val_loss:1.9 val_bpb:1.1\n")
+    assert [(size.kind, size.label, size.size_bytes) for size in log.sizes] == sizes
