@@ -24,7 +24,7 @@ from verifier.probe.device import Device
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.runner import PACKAGE_ROOT
-from verifier.probe.tapefile import Tape
+from verifier.probe.tape import Tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
 

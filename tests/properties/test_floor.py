@@ -22,7 +22,7 @@ from verifier.probe import floor
 from verifier.probe.floor import Floor, floor_of_print, floor_of_scores
 from verifier.probe.passes import Pass
 from verifier.probe.stream import Source, Stream
-from verifier.probe.tapefile import Score
+from verifier.probe.tape import Score
 
 BITS = 8.0
 SURE = math.log(1e12)

@@ -7,7 +7,7 @@ from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, not_applicable, unruled
 from verifier.probe.dirty import flip_results
-from verifier.probe.tapefile import Step
+from verifier.probe.tape import Step
 
 
 @check(

@@ -6,7 +6,7 @@ from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Outcome, passed, warned
-from verifier.probe.tapefile import Reach
+from verifier.probe.tape import Reach
 
 SHOWN = 6
 

@@ -13,7 +13,7 @@ from verifier.finding import Grade, Json, Outcome, Where, failed, passed, unveri
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED
-from verifier.probe.tapefile import MassTest, Witness
+from verifier.probe.tape import MassTest, Witness
 
 OVER_ONE = 1.001
 """A sum of float32 probabilities over 1,024 tokens is within 1e-5 of one; the rule book allows 1e-3."""

@@ -13,7 +13,7 @@ from verifier.probe.dirty import flip_results, noise_nats
 from verifier.probe.influence import STAGES, Learning, could_show, learned_before_scored
 from verifier.probe.passes import Pass
 from verifier.probe.record import ProbeRecord, Run
-from verifier.probe.tapefile import Step
+from verifier.probe.tape import Step
 
 _RULES = {"before": ("C3", "R-031"), "within": ("C1", "C3", "R-040")}
 

@@ -8,7 +8,7 @@ from verifier.checks import check
 from verifier.checks.probe_base import captured_head, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, failed, passed
-from verifier.probe.tapefile import Pick
+from verifier.probe.tape import Pick
 
 
 @check(

@@ -11,7 +11,7 @@ from verifier.checks import check
 from verifier.checks.probe_base import no_base, site_where
 from verifier.evidence import Evidence
 from verifier.finding import Grade, Json, Outcome, Where, failed, not_applicable, passed, unverified, warned
-from verifier.probe.tapefile import Moved, WindowTest
+from verifier.probe.tape import Moved, WindowTest
 
 SAME_SCORE = 2e-6
 """Nats between the score by the replayed logits and the score that the pass committed."""

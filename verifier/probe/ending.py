@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from verifier.probe.job import Ended, Outcome
-from verifier.probe.tapefile import Tape
+from verifier.probe.tape import Tape
 
 
 class Ending(NamedTuple):

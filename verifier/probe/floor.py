@@ -21,7 +21,7 @@ from verifier.probe.device import FLOAT32_ROUNDING
 from verifier.probe.passes import Pass
 from verifier.probe.record import Run
 from verifier.probe.stream import Stream
-from verifier.probe.tapefile import Print, Tape
+from verifier.probe.tape import Print, Tape
 
 THRESHOLD_BITS = 64.0
 """A false accusation has odds of at most 2^-64."""

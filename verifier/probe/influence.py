@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from verifier.probe.passes import Committed, Pass
 from verifier.probe.record import Run
-from verifier.probe.tapefile import Backward, Forward, Score, Step, Tape, Weights
+from verifier.probe.tape import Backward, Forward, Score, Step, Tape, Weights
 
 _NEVER = np.iinfo(np.int64).max
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.intake.metric import metrics_of_line, same_label
-from verifier.probe.tapefile import Print, Score, Tape
+from verifier.probe.tape import Print, Score, Tape
 from verifier.submission import Metric
 
 FLOAT32_MEAN = 3e-6

@@ -14,7 +14,7 @@ from verifier.probe.device import Device
 from verifier.probe.passes import Pass
 from verifier.probe.scale import Setting
 from verifier.probe.stream import Stream
-from verifier.probe.tapefile import Tape
+from verifier.probe.tape import Tape
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from verifier.probe.passes import Pass
-from verifier.probe.tapefile import Call, Tape
+from verifier.probe.tape import Call, Tape
 
 Replays = Mapping[str, tuple[int, ...]] | None
 """None where no run came before that could have counted: the child replays a few calls of its own choice."""

@@ -48,7 +48,8 @@ from verifier.probe.scratch import scratch_folder
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED, find_tables
 from verifier.probe.switches import implied_switches, logged_values
-from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
+from verifier.probe.tape import Tape
+from verifier.probe.tapefile import EVENTS, SCORES, read_tape
 from verifier.probe.view import package_folders
 from verifier.probe.vocabulary import Vocabulary
 from verifier.stage import Progress, unheard

@@ -18,7 +18,7 @@ from verifier.probe.floor import gains_of_scores, threshold_bits
 from verifier.probe.passes import Committed, Pass
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.stress import SMALL_TABLES
-from verifier.probe.tapefile import Forward, Step
+from verifier.probe.tape import Forward, Step
 from verifier.report.model import FlipSeries, GainSeries, Series, Span, Timeline
 
 BINS = 256

@@ -32,7 +32,7 @@ from verifier.finding import Outcome, State
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.stream import Stream
 from verifier.probe.stress import SMALL_TABLES, SMALL_TABLES_TRAINED
-from verifier.probe.tapefile import Moved, WindowTest, Witness
+from verifier.probe.tape import Moved, WindowTest, Witness
 from verifier.submission import ShippedFile
 
 DRAWN = stream()

@@ -11,7 +11,7 @@ import numpy as np
 from verifier.probe.passes import find_passes
 from verifier.probe.record import ProbeRecord, Run
 from verifier.probe.stream import Source, Stream
-from verifier.probe.tapefile import (
+from verifier.probe.tape import (
     Backward,
     Call,
     Event,

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from verifier.probe import tapefile
-from verifier.probe.tapefile import Call, Forward, MassTest, Pick, Print, Score, WindowTest, read_tape
+from verifier.probe.tape import Call, Forward, MassTest, Pick, Print, Score, WindowTest
+from verifier.probe.tapefile import read_tape
 
 SIZE = 100
 FOLDER = settings(

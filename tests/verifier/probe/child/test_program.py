@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.verifier.probe.child.whole import run_child
-from verifier.probe.tapefile import Print
+from verifier.probe.tape import Print
 
 PACKED = (
     '''

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.verifier.probe.child.whole import run_child
-from verifier.probe.tapefile import Reach
+from verifier.probe.tape import Reach
 
 LOOKS = {
     "sys._getframe()": "the frames of its callers",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.verifier.probe.child.whole import VOCAB, Done, key_of, run_child
-from verifier.probe.tapefile import Call, MassTest, Score, WindowTest
+from verifier.probe.tape import Call, MassTest, Score, WindowTest
 
 SCRIPT = """\
 import numpy as np

@@ -18,8 +18,9 @@ from verifier.probe.child.attached import AT, PURE
 from verifier.probe.child.positions import PositionIndex
 from verifier.probe.child.shadow import Shadow
 from verifier.probe.child.tape import Tape
-from verifier.probe.tapefile import EVENTS, SCORES, Backward, Pick, Score, Step, Weights, read_tape
-from verifier.probe.tapefile import Tape as Read
+from verifier.probe.tape import Backward, Pick, Score, Step, Weights
+from verifier.probe.tape import Tape as Read
+from verifier.probe.tapefile import EVENTS, SCORES, read_tape
 
 IDS = torch.from_numpy(SOURCE.draw(TARGETS, (4,)).ids.astype(np.int64))
 B, T = 4, 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.verifier.probe.child.whole import Done, run_child
-from verifier.probe.tapefile import Backward, Forward, Open, Print, Score, Step, Weights
+from verifier.probe.tape import Backward, Forward, Open, Print, Score, Step, Weights
 
 SCRIPT = """\
 import functools

@@ -13,7 +13,8 @@ from pathlib import Path
 from pgolf.shards import write_shard
 from verifier.probe.runner import PACKAGE_ROOT
 from verifier.probe.stream import Source, Stream
-from verifier.probe.tapefile import EVENTS, SCORES, Tape, read_tape
+from verifier.probe.tape import Tape
+from verifier.probe.tapefile import EVENTS, SCORES, read_tape
 
 VOCAB = 64
 SOURCE = Source("test", tuple(range(3, VOCAB)), 1)
