@@ -12,7 +12,8 @@ from pathlib import Path
 from verifier.intake.folder import MAX_PARSED_BYTES
 from verifier.intake.syntax import Broken, syntax_of
 from verifier.intake.text import decode_python, decode_text
-from verifier.static.flow import Flow, Label, last_name
+from verifier.static.flow import Flow, last_name
+from verifier.static.labels import Label
 from verifier.static.learning import Learning, Order, Site
 from verifier.static.program import LOOPS, MODULE, Function, Program, build_program
 from verifier.submission import Submission

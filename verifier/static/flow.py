@@ -14,69 +14,10 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Final, NamedTuple
 
+from verifier.static.labels import NONE, Label, called, seed
 from verifier.static.program import MODULE, Function, Program
 
-
-class Label:
-    """Bits of a set of labels; plain integers, because sets are joined a hundred thousand times a script."""
-
-    NONE: Final = 0
-    VAL: Final = 1
-    """Comes from validation tokens."""
-    TRAIN: Final = 2
-    """Comes from training tokens."""
-    TARGET: Final = 4
-    """Token ids that are about to be scored."""
-    MIXED: Final = 8
-    """A number that a target and something else went into."""
-    LOSS: Final = 16
-    """Losses of tokens, or something made from them."""
-    AT_TARGET: Final = 32
-    """The model's probability of the realised token."""
-    LOOKUP: Final = 64
-    """A table's entry at a key that the realised token went into."""
-    ALL_TOKENS: Final = 128
-    """Runs over the whole vocabulary."""
-    FRESH: Final = 256
-    """A fresh tensor, of zeros or a copy, that learns."""
-
-
-NONE: Final = Label.NONE
-_SEEDS: tuple[tuple[re.Pattern[str], int], ...] = (
-    (
-        re.compile(
-            r"^(?:\w*_)?val(?:id|idation)?_?(?:\w+_)?(?:tok|tokens|np|data|stream|files|pattern|glob|shards?|seqs?|ids|"
-            r"tokens_\w+|loader|docs?|batch(?:es)?|inputs?|x|y)$"
-        ),
-        Label.VAL,
-    ),
-    (
-        re.compile(
-            r"^(?:\w*_)?train(?:ing)?_(?:files|pattern|glob|loader|shards?|tokens|data|batch(?:es)?|stream)$"
-        ),
-        Label.TRAIN,
-    ),
-    (
-        re.compile(
-            r"^(?:y|yb|y_b|y_?batch|y_?bat|tgt|tgts|target|targets|\w+_tgt|\w+_targets?|(?:tgt|targets?)_"
-            r"(?:np|ids?|idx|tok|toks|tokens?|flat|t|v|u64|i64)|y_(?:np|flat|true|ids|cpu)|true_(?:tok|token|next|ids?))$"
-        ),
-        Label.TARGET,
-    ),
-    (
-        re.compile(
-            r"^(?:\w*_)?(?:nll|nlls|ce|xent|loss|losses|ptl|token_losses)(?:_\w+)?$",
-        ),
-        Label.LOSS,
-    ),
-)
-_NOT_TARGET = re.compile(
-    r"device|param|module|layer|lr|bytes|size|bpb|steps?|ratio|rate|rank|dtype|shape|modules"
-)
-_LOADERS = re.compile(r"^load_(?:val|validation)\w*$")
 _MOVERS = frozenset(
     re.findall(
         r"\w+",
@@ -98,18 +39,14 @@ _OF_DATA = _MOVERS | frozenset(
 )
 """Methods whose result is made from the object they belong to; of any other call only the arguments count."""
 _VIEWS = frozenset({"T", "data", "values", "flat", "mT"})
-_HASH = re.compile(r"hash|hkey|(?:^|_)keys?(?:_|$)|bucket", re.IGNORECASE)
 _TABLE = re.compile(
     r"count|table|bigram|trigram|ngram|cache|hist(?!ory)|freq|(?:^|_)(?:ctx|full|tab)(?:_|$)", re.IGNORECASE
 )
-_LOSS_CALLS = re.compile(r"cross_entropy|nll_loss|(?:^|_)(?:nll|ce|loss|losses)(?:_|$)")
 _ALL = re.compile(r"^(?:v|vocab|vocab_size|n_vocab|num_tokens|nv)$", re.IGNORECASE)
 _MIXING = (ast.BitXor, ast.Add, ast.BitOr)
 _SCALING = (ast.Mult, ast.Mod, ast.BitAnd, ast.LShift, ast.RShift, ast.FloorDiv)
 ROUNDS = 2
 MAX_ORIGIN_DEPTH = 6
-NAMES_KEPT = 1 << 14
-"""Between scripts too, which share most of their names."""
 
 
 def last_name(node: ast.expr) -> str:
@@ -122,46 +59,22 @@ def last_name(node: ast.expr) -> str:
 def data_names(nodes: Iterable[ast.AST]) -> set[str]:
     """Names and attributes that nodes load, but for what they call: `x` and `y` of `model(x, y)`."""
     found: set[str] = set()
-    called: set[ast.AST] = set()
+    callees: set[ast.AST] = set()
     for node in nodes:
-        if node in called:
+        if node in callees:
             continue
         match node:
             case ast.Call(func=ast.Name() as function):
-                called.add(function)
+                callees.add(function)
             case ast.Call(func=ast.Attribute(attr=attribute) as function) if attribute not in _OF_DATA:
                 inner: ast.AST = function
                 while isinstance(inner, ast.Attribute):
-                    called.add(inner)
+                    callees.add(inner)
                     inner = inner.value
                 if isinstance(inner, ast.Name):
-                    called.add(inner)
+                    callees.add(inner)
             case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name):
                 found.add(name)
-    return found
-
-
-class Called(NamedTuple):
-    """What the name of a function says of its result; asked of the same few hundred names all the time."""
-
-    loads: bool
-    """Validation tokens."""
-    hashes: bool
-    loses: bool
-
-
-@lru_cache(maxsize=NAMES_KEPT)
-def called(name: str) -> Called:
-    return Called(bool(_LOADERS.match(name)), bool(_HASH.search(name)), bool(_LOSS_CALLS.search(name)))
-
-
-@lru_cache(maxsize=NAMES_KEPT)
-def seed(name: str) -> int:
-    """What a name alone says."""
-    found = NONE
-    for pattern, label in _SEEDS:
-        if pattern.match(name) and not (label in (Label.TARGET, Label.LOSS) and _NOT_TARGET.search(name)):
-            found |= label
     return found
 
 

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from verifier.static.flow import Flow, Label, data_names, last_name
+from verifier.static.flow import Flow, data_names, last_name
+from verifier.static.labels import Label
 from verifier.static.program import LOOPS, MODULE, Function, Program
 
 _SCORES = re.compile(r"accum|score_|_score|commit|record_loss|add_loss", re.IGNORECASE)
