@@ -33,7 +33,8 @@ _TOTAL_SIZE = re.compile(
     re.IGNORECASE,
 )
 _MODEL_SIZE = re.compile(
-    r"(?:serialized|compressed) model(?P<label>[^:\n]{0,60}?):\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b",
+    r"(?:(?:serialized|compressed) model|serialized_model_(?=\w*(?:zlib|zstd|lzma|brotli)))(?P<label>[^:\n]{0,60}?)"
+    r":\s*(?P<size>\d[\d,_]*)\s*(?:bytes|B)\b",
     re.IGNORECASE,
 )
 _NO_SIZE = re.compile(r"payload|proxy|estimat|target|limit|budget")

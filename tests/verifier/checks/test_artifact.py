@@ -57,6 +57,16 @@ def test_the_smallest_of_several_codecs_is_read():
     assert states(A1, submission([log(metrics=[metric(1.08)], sizes=sizes)], 1.08)) == [State.PASS]
 
 
+@pytest.mark.parametrize(
+    ("model", "state"), [(10_518_128, State.PASS), (15_999_999, State.UNVERIFIED)], ids=["fits", "too close"]
+)
+def test_a_log_of_the_compressed_model_alone_is_read_with_the_shipped_code(model: int, state: State):
+    """As the contest's MLX script logs it; what the log does not say can pass, and cannot convict."""
+    lone = log(42, [metric(1.08)], sizes=(RAW, size("model", "int8_zlib", model)))
+    sub = submission([lone], 1.08, shipped=script("x = 1\n"))
+    assert states(A1, sub) == [state]
+
+
 def test_an_unnamed_total_that_is_model_plus_code_is_the_artifact():
     sizes = (size("total", "", 16_000_100), size("model", "int6", 15_950_000), size("code", "", 50_100))
     assert states(A1, submission([log(metrics=[metric(1.08)], sizes=sizes)], 1.08)) == [State.FAIL]
