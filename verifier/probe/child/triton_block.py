@@ -31,6 +31,9 @@ class Block(np.ndarray):
     """A Triton block or scalar."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs and _of_one_float(inputs):
+            # Most of a kernel's work is this, on a row at a time.
+            return block(ufunc(*(e.view(np.ndarray) if type(e) is Block else e for e in inputs)))
         plain = [each.view(np.ndarray) if isinstance(each, Block) else each for each in inputs]
         if method == "__call__" and ufunc.nin == 2:
             plain = _promoted(plain, ufunc)
@@ -69,6 +72,17 @@ class Block(np.ndarray):
 
     def expand_dims(self, axis: int) -> Any:
         return block(np.expand_dims(np.asarray(self), axis))
+
+
+def _of_one_float(inputs: tuple[Any, ...]) -> bool:
+    """Two operands, float blocks of one type or one such block and a Python number: numpy's rules are Triton's."""
+    if len(inputs) != 2:
+        return False
+    left, right = inputs
+    if type(left) is Block:
+        same = right.dtype is left.dtype if type(right) is Block else type(right) in (float, int)
+        return same and left.dtype.kind == "f"
+    return type(left) in (float, int) and right.dtype.kind == "f"
 
 
 class PointerType:
@@ -134,9 +148,11 @@ class Memory:
 
     def write(self, offsets: Any, value: Any, mask: Any) -> None:
         self.written = True
-        shape = np.broadcast_shapes(np.shape(offsets), np.shape(value), np.shape(mask))
-        offsets = np.broadcast_to(offsets, shape)
-        value = np.broadcast_to(np.asarray(value).astype(self.array.dtype), shape)
+        offsets, value = np.asarray(offsets), np.asarray(value).astype(self.array.dtype, copy=False)
+        if mask is not None and np.shape(mask) == offsets.shape and bool(np.all(mask)):
+            mask = None
+        shape = np.broadcast_shapes(offsets.shape, value.shape, np.shape(mask))
+        offsets, value = np.broadcast_to(offsets, shape), np.broadcast_to(value, shape)
         if mask is not None:
             mask = np.broadcast_to(mask, shape)
             offsets, value = offsets[mask], value[mask]
@@ -144,7 +160,8 @@ class Memory:
         self.array[offsets] = value
 
     def _check(self, offsets: Any) -> None:
-        if np.size(offsets) and (np.min(offsets) < 0 or np.max(offsets) >= self.array.size):
+        offsets = np.asarray(offsets)
+        if offsets.size and (offsets.min() < 0 or offsets.max() >= self.array.size):
             raise IndexError(f"address outside a tensor of {self.array.size} elements")
 
     def flush(self) -> None:
