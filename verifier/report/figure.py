@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
+GROUND = 0
+"""The zorder of areas, under the grid."""
 WIDTH, HEIGHT = 420, 250
 """Points, which are units of the picture: about one pixel in a column of a page and on a phone alike."""
 POINTS_PER_INCH = 72
@@ -92,7 +94,7 @@ class Drawing:
             self.axes.yaxis.set_minor_locator(NullLocator())
         steps = [1, 2, 5, 10]
         self.axes.xaxis.set_major_locator(MaxNLocator(5, steps=steps))
-        self.axes.yaxis.set_major_locator(LogLocator(numticks=6) if log else MaxNLocator(5, steps=steps))
+        self.axes.yaxis.set_major_locator(LogLocator(numticks=6) if log else MaxNLocator(6, steps=steps))
         for axis, words in ((self.axes.xaxis, x), (self.axes.yaxis, number)):
             axis.set_major_formatter(FuncFormatter(lambda value, _, words=words: words(float(value) or 0.0)))
 

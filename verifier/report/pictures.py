@@ -13,7 +13,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import TypeGuard
 
-from verifier.report.figure import drawing
+from verifier.report.figure import GROUND, drawing
 from verifier.report.model import FlipSeries, GainSeries, LoggedBpb, Report, Timeline
 from verifier.report.wording import bpb_number, clean, number
 
@@ -79,8 +79,8 @@ def _influence(flips: Sequence[FlipSeries]) -> Picture:
     ) as drawn:
         drawn.span((0, size), (0, size))
         drawn.ticks()
-        drawn.axes.fill([0, 0, size], [0, size, size], gid="forbidden")
-        drawn.line([(0, 0), (size, size)], "rule")
+        drawn.axes.fill([0, 0, size], [0, size, size], gid="forbidden", zorder=GROUND)
+        drawn.line([(0, 0), (size, size)], "rule", zorder=GROUND)
         for flip in flips:
             start, stop = flip.block
             middle = (start + stop) / 2
@@ -117,7 +117,10 @@ def _gain(gains: Sequence[GainSeries]) -> Picture:
     values = [bits for each in gains for bits in each.gain_bits if _drawable(bits)]
     with drawing("gain", title, words, "stream position", "bits under the floor") as drawn:
         low, high = min([0.0, *values]), max([threshold * 1.3, *values])
-        drawn.span((0, max(each.positions[-1] for each in gains)), (low, high + (high - low) / 20))
+        room = (high - low) / 20
+        drawn.span(
+            (0, max(each.positions[-1] for each in gains)), (low - room if low < 0 else 0, high + room)
+        )
         drawn.ticks()
         drawn.axes.axhline(threshold, gid="threshold")
         for index, each in enumerate(gains):
@@ -167,8 +170,8 @@ def _near(flip: FlipSeries) -> Picture:
     with drawing("near", title, words, "stream position of the score", "nats") as drawn:
         drawn.ticks(log=True)
         drawn.span((first, last), (SMALLEST_CHANGE, top))
-        drawn.axes.axvspan(first, start, gid="forbidden")
-        drawn.axes.axvspan(start, stop, gid="block")
+        drawn.axes.axvspan(first, start, gid="forbidden", zorder=GROUND)
+        drawn.axes.axvspan(start, stop, gid="block", zorder=GROUND)
         for points, kind in ((early, "bad"), (late, "good")):
             drawn.dots([(at, max(nats, SMALLEST_CHANGE)) for at, nats in points], kind)
         drawn.note("must stay empty", (start, top), (-5, -13), ha="right")
@@ -200,7 +203,7 @@ def _timeline(line: Timeline) -> Picture:
             "update",
             "updates",
         )
-        drawn.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
+        drawn.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, columnspacing=0.7, handlelength=0.8)
         return Picture("timeline", title, words, drawn.svg(), "series.timeline")
 
 
