@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.probed import Measured, run_once, run_together
 from verifier.intake import load_submission
 from verifier.probe.scale import AUDIT
-from verifier.report.svg import Canvas
+from verifier.report.figure import drawing
 from verifier.submission import Submission
 
 STREAM_TOKENS = (4096, 8192, 16384, 32768)
@@ -31,7 +31,8 @@ VOCABULARIES = (512, 1024, 2048, 4096)
 RUNS = (1, 2, 4, 6)
 STYLE = """
 text { font: 11px sans-serif; fill: #555 } .axis { fill: #222 } .grid { stroke: #ddd; stroke-width: .6 }
-.rule { stroke: #888 } .curve { fill: none; stroke: #2a6f97; stroke-width: 2 } .point { fill: #2a6f97 }
+.rule { stroke: #888 } .curve { fill: none; stroke: #2a6f97; stroke-width: 2 }
+.point { stroke: #2a6f97; stroke-width: 6; stroke-linecap: round }
 svg { background: #fff }
 """
 
@@ -80,16 +81,15 @@ class Growth:
         medians = self.medians()
         title = f"CPU seconds against {self.words}"
         said = "; ".join(f"{size:,}: {each.cpu_seconds:.1f} s" for size, each in medians.items())
-        canvas = Canvas(f"growth-{self.slug}", title, said)
-        x = canvas.x(0, max(medians))
-        y = canvas.y(0, 1.1 * max(each.cpu_seconds for each in medians.values()))
-        canvas.axes(x, y, self.words, "CPU seconds")
-        points = [(x(size), y(each.cpu_seconds)) for size, each in medians.items()]
-        canvas.path(points, "curve")
-        for at in points:
-            canvas.circle(*at, 3, "point")
+        points = [(size, each.cpu_seconds) for size, each in medians.items()]
+        with drawing(f"growth-{self.slug}", title, said, self.words, "CPU seconds") as drawn:
+            drawn.span((0, 1.03 * max(medians)), (0, 1.1 * max(cost for _, cost in points)))
+            drawn.ticks()
+            drawn.line(points, "curve")
+            drawn.dots(points, "point")
+            made = drawn.svg()
         # A picture of its own, outside of a page: it brings its namespace and its style.
-        head, _, rest = canvas.svg().partition(">")
+        head, _, rest = made.partition(">")
         return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{STYLE}</style>{rest}\n'
 
 

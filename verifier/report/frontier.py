@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
+from verifier.report.figure import drawing
 from verifier.report.pictures import Picture
-from verifier.report.svg import BOTTOM, HEIGHT, RIGHT, WIDTH, Canvas, Scale
 from verifier.report.wording import bpb_number
 from verifier.site.frontier import Step
 
@@ -14,7 +14,6 @@ KINDS = {"claimed": "bad dash2", "not broken": "ink dash1", "compliant": "good"}
 WORTH_ENLARGING = 2.0
 """Times that the range of all lines is the range of the unbroken ones."""
 DATA = "frontier.json"
-LABEL_WIDTH, LABEL_HEIGHT = 90, 14
 
 
 def frontier_pictures(lines: Mapping[str, tuple[Step, ...]]) -> tuple[Picture, ...]:
@@ -43,50 +42,19 @@ def _drawn(
     first, last = min(days), max(days) + timedelta(days=1)
     values = [step.val_bpb for steps in lines.values() for step in steps]
     words = " ".join(_told(name, steps) for name, steps in lines.items())
-    canvas = Canvas(slug, title, words)
     room = (max(values) - min(values)) * 0.06 or 0.01
-    x = canvas.x(first.toordinal(), last.toordinal())
-    y = canvas.y(max(min(values) - room, 0.0), max(values) + room)
-    canvas.axes(x, y, "day, as submission.json gives it", "bits per byte", _day)
-    canvas.legend(*((KINDS[name].split()[0], name) for name in lines))
-    for name, steps in lines.items():
-        canvas.path(list(_corners(steps, x, y)), f"curve {KINDS[name]}")
-    ends = sorted(lines.values(), key=lambda steps: -steps[-1].val_bpb)
-    # Lines that end as one have one label, of the stricter.
-    apart = [
-        steps
-        for index, steps in enumerate(ends)
-        if all(abs(y(steps[-1].val_bpb) - y(other[-1].val_bpb)) > LABEL_HEIGHT for other in ends[:index])
-    ]
-    for steps in apart:
-        _label(canvas, steps, x, y, highest=steps is ends[0])
-    return Picture(slug, title, words, canvas.svg(), DATA)
-
-
-def _label(canvas: Canvas, steps: tuple[Step, ...], x: Scale, y: Scale, highest: bool) -> None:
-    """Where a line ends and whose it is: over the highest line, under the others, left of one that just fell."""
-    end, right = steps[-1], WIDTH - RIGHT
-    words = f"{'' if end.pr is None else f'#{end.pr} '}{bpb_number(end.val_bpb)}"
-    edge = right - LABEL_WIDTH
-    before = [step for step in steps if x(step.day.toordinal()) <= edge][-1:]
-    near = [step for step in steps if x(step.day.toordinal()) > edge]
-    heights = [y(step.val_bpb) for step in [*before, *near]]
-    if not highest and y(end.val_bpb) < HEIGHT - BOTTOM - 20:
-        canvas.text(right, max(heights) + 15, words, "note", "end")
-    elif not highest and near:
-        canvas.text(x(end.day.toordinal()) - 6, y(end.val_bpb) + 3, words, "note", "end")
-    else:
-        canvas.text(right, min(heights) - 7, words, "note", "end")
-
-
-def _corners(steps: tuple[Step, ...], x: Scale, y: Scale) -> Iterator[tuple[float, float]]:
-    """A line that stays where it is until the day of the next step."""
-    height = y(steps[0].val_bpb)
-    for step in steps:
-        yield x(step.day.toordinal()), height
-        height = y(step.val_bpb)
-        yield x(step.day.toordinal()), height
-    yield float(WIDTH - RIGHT), height
+    with drawing(slug, title, words, "day, as submission.json gives it", "bits per byte") as drawn:
+        drawn.span((first.toordinal(), last.toordinal()), (max(min(values) - room, 0.0), max(values) + room))
+        drawn.ticks(_day)
+        for name, steps in lines.items():
+            end = steps[-1]
+            whose = "" if end.pr is None else f" (#{end.pr})"
+            points = [(step.day.toordinal(), step.val_bpb) for step in steps]
+            points.append((last.toordinal(), end.val_bpb))
+            said = f"{name}: {bpb_number(end.val_bpb)}{whose}"
+            drawn.line(points, f"curve {KINDS[name]}", said, drawstyle="steps-post")
+        drawn.legend()
+        return Picture(slug, title, words, drawn.svg(), DATA)
 
 
 def _day(ordinal: float) -> str:

@@ -11,17 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
+from typing import TypeGuard
 
+from verifier.report.figure import GROUND, drawing
 from verifier.report.model import FlipSeries, GainSeries, LoggedBpb, Report, Timeline
-from verifier.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Canvas, Scale
 from verifier.report.wording import bpb_number, clean, number
 
 SMALLEST_CHANGE = 1e-7
 """Nats; smaller changes are drawn as if they were this large."""
+LARGEST_DRAWN = 1e60
+"""Nats or bits; only a report that was edited has more, and its axes would have no end."""
 LARGEST_BPB = 100.0
 """A number beyond it is a broken log's and would hide the others; the table above the pictures has it."""
-LABEL_WIDTH = 45
-"""Of a seed's number, which stands on the side where no line crosses it."""
+NAMED_ROWS = 8
+"""Seeds that are named beside their dots; of more, the words under the picture name them."""
+LARGEST_SEED = 10**12
+"""That is named; the words under the picture name any."""
 LEVELS = 4
 """Shades of a bin, by the share of its scores that moved."""
 
@@ -67,32 +72,36 @@ def _influence(flips: Sequence[FlipSeries]) -> Picture:
         f"legal method leaves that side empty. {number(after)} that could know the change moved. {blocks}."
     )
     title = "Which scores moved when other tokens changed"
-    canvas = Canvas("influence", title, words)
     size = max(flip.positions for flip in flips)
-    x, y = canvas.x(0, size), canvas.y(0, size)
-    canvas.polygon([(x(0), y(0)), (x(0), y(size)), (x(size), y(size))], "forbidden")
-    canvas.axes(x, y, "stream position of the score", "position of the changed tokens")
-    canvas.line(x(0), y(0), x(size), y(size), "rule")
-    for flip in flips:
-        middle = y((flip.block[0] + flip.block[1]) / 2)
-        for side, kind, lift in (("before", "bad", 7), ("after", "good", 4)):
-            for start, stop, share in _runs(getattr(flip, side), flip.bin_tokens):
-                edge = x(min(stop, flip.positions))
-                canvas.rect(x(start), middle - lift, edge - x(start), 2 * lift, kind, share)
-        canvas.rect(x(flip.block[0]), middle - 9, x(flip.block[1]) - x(flip.block[0]), 18, "ink")
-    canvas.text(LEFT + 8, TOP + 14, "must stay empty", "note", "start")
-    canvas.text(WIDTH - RIGHT - 4, HEIGHT - BOTTOM - 8, "the past may matter", "note", "end")
-    return Picture("influence", title, words, canvas.svg(), "series.flips")
+    high = size / 28
+    with drawing(
+        "influence", title, words, "stream position of the score", "position of the changed tokens"
+    ) as drawn:
+        drawn.span((0, size), (0, size))
+        drawn.ticks()
+        drawn.axes.fill([0, 0, size], [0, size, size], gid="forbidden", zorder=GROUND)
+        drawn.line([(0, 0), (size, size)], "rule", zorder=GROUND)
+        for flip in flips:
+            start, stop = flip.block
+            middle = (start + stop) / 2
+            for side, kind, lift in (("before", "bad", high), ("after", "good", high / 2)):
+                for since, until, shade in _runs(getattr(flip, side), flip.bin_tokens):
+                    bar = (since, min(until, flip.positions), middle - lift, middle + lift)
+                    drawn.bars([bar], f"{kind} shade{shade}")
+            drawn.bars([(start, stop, middle - 1.3 * high, middle + 1.3 * high)], "ink")
+        drawn.note("must stay empty", (0, size), (8, -14))
+        drawn.note("the past may matter", (size, 0), (-4, 8), ha="right")
+        return Picture("influence", title, words, drawn.svg(), "series.flips")
 
 
-def _runs(counts: Sequence[int], width: int) -> Iterator[tuple[int, int, float]]:
-    """Neighbouring bins of one shade as one: first position, the one after the last, share that moved."""
+def _runs(counts: Sequence[int], width: int) -> Iterator[tuple[int, int, int]]:
+    """Neighbouring bins of one shade as one: first position, the one after the last, shade of the share that moved."""
     shades = [math.ceil(min(count / width, 1.0) * LEVELS) for count in counts]
     at = 0
     for shade, group in groupby(shades):
         length = len(list(group))
         if shade:
-            yield at * width, (at + length) * width, shade / LEVELS
+            yield at * width, (at + length) * width, shade
         at += length
 
 
@@ -105,36 +114,35 @@ def _gain(gains: Sequence[GainSeries]) -> Picture:
         ]
     )
     title = "Bits gained over the entropy, along the stream"
-    canvas = Canvas("gain", title, words)
-    values = [bits for each in gains for bits in each.gain_bits if bits is not None]
-    x = canvas.x(0, max(each.positions[-1] for each in gains))
-    y = canvas.y(min([0.0, *values]), max([threshold * 1.3, *values]))
-    canvas.axes(x, y, "stream position", "bits under the floor")
-    canvas.line(LEFT, y(threshold), WIDTH - RIGHT, y(threshold), "threshold")
-    for index, each in enumerate(gains):
-        points = [
-            (x(at), y(bits))
-            for at, bits in zip(each.positions, each.gain_bits, strict=True)
-            if bits is not None
-        ]
-        if points:
-            last = each.gain_bits[-1]
-            broken = last is not None and last >= each.threshold_bits
-            canvas.path(points, f"curve dash{index % 3} {'bad' if broken else 'good'}")
-            right, height = points[-1]
-            span = 6 * len(each.run) + 8
-            room = right < WIDTH - RIGHT - span
-            near = [at for along, at in points if along >= right - span]
-            over = height - 3 if height > HEIGHT - BOTTOM - 8 else height + 4
-            if not room:
-                over = min(near) - 6 if min(near) > TOP + 20 else max(near) + 14
-            canvas.text(right + 5 if room else right - 2, over, each.run, "note", "start" if room else "end")
-    return Picture("gain", title, words, canvas.svg(), "series.gains")
+    values = [bits for each in gains for bits in each.gain_bits if _drawable(bits)]
+    with drawing("gain", title, words, "stream position", "bits under the floor") as drawn:
+        low, high = min([0.0, *values]), max([threshold * 1.3, *values])
+        room = (high - low) / 20
+        drawn.span(
+            (0, max(each.positions[-1] for each in gains)), (low - room if low < 0 else 0, high + room)
+        )
+        drawn.ticks()
+        drawn.axes.axhline(threshold, gid="threshold")
+        for index, each in enumerate(gains):
+            points = [
+                (at, bits) for at, bits in zip(each.positions, each.gain_bits, strict=True) if _drawable(bits)
+            ]
+            if points:
+                last = each.gain_bits[-1]
+                broken = last is not None and last >= each.threshold_bits
+                kind = f"curve dash{index % 3} {'bad' if broken else 'good'}"
+                drawn.line(points, kind, each.run)
+        drawn.legend()
+        return Picture("gain", title, words, drawn.svg(), "series.gains")
+
+
+def _drawable(value: float | None) -> TypeGuard[float]:
+    return value is not None and abs(value) <= LARGEST_DRAWN
 
 
 def _ends(each: GainSeries) -> str:
     last = each.gain_bits[-1]
-    if last is None:
+    if not _drawable(last):
         return "a score that is no number ends the sum"
     side = "under" if last >= 0 else "over"
     return f"{number(round(abs(last)))} bits {side} the floor at the end ({clean(each.label)})"
@@ -144,9 +152,7 @@ def _near(flip: FlipSeries) -> Picture:
     """Absolute change of each score in powers of ten; what did not move has no mark."""
     start, stop = flip.block
     moved = [
-        (at, abs(nats))
-        for at, nats in enumerate(flip.near_nats, flip.near_start)
-        if nats is not None and nats
+        (at, abs(nats)) for at, nats in enumerate(flip.near_nats, flip.near_start) if _drawable(nats) and nats
     ]
     early = [each for each in moved if each[0] < start]
     late = [each for each in moved if each[0] >= stop]
@@ -158,18 +164,19 @@ def _near(flip: FlipSeries) -> Picture:
         + f"; of those shown after them {len(late)} did."
     )
     title = "Change of each score around a changed block"
-    canvas = Canvas("near", title, words)
-    x = canvas.x(flip.near_start, flip.near_start + max(len(flip.near_nats) - 1, 1))
     largest = max([each[1] for each in moved], default=1.0)
-    y = canvas.y(SMALLEST_CHANGE, 10.0 ** math.ceil(math.log10(max(largest, 10 * SMALLEST_CHANGE))), log=True)
-    canvas.rect(LEFT, TOP, x(start) - LEFT, HEIGHT - BOTTOM - TOP, "forbidden")
-    canvas.rect(x(start), TOP, x(stop) - x(start), HEIGHT - BOTTOM - TOP, "block")
-    canvas.axes(x, y, "stream position of the score", "nats")
-    for points, kind in ((early, "bad"), (late, "good")):
-        canvas.dots([(x(at), y(max(nats, SMALLEST_CHANGE))) for at, nats in points], kind)
-    canvas.text(x(start) - 5, TOP + 13, "must stay empty", "note", "end")
-    canvas.text((x(start) + x(stop)) / 2, TOP + 13, "changed", "note", "middle")
-    return Picture("near", title, words, canvas.svg(), "series.flips")
+    top = 10.0 ** math.ceil(math.log10(max(largest, 10 * SMALLEST_CHANGE)))
+    first, last = flip.near_start, flip.near_start + max(len(flip.near_nats) - 1, 1)
+    with drawing("near", title, words, "stream position of the score", "nats") as drawn:
+        drawn.ticks(log=True)
+        drawn.span((first, last), (SMALLEST_CHANGE, top))
+        drawn.axes.axvspan(first, start, gid="forbidden", zorder=GROUND)
+        drawn.axes.axvspan(start, stop, gid="block", zorder=GROUND)
+        for points, kind in ((early, "bad"), (late, "good")):
+            drawn.dots([(at, max(nats, SMALLEST_CHANGE)) for at, nats in points], kind)
+        drawn.note("must stay empty", (start, top), (-5, -13), ha="right")
+        drawn.note("changed", ((start + stop) / 2, top), (0, -13), ha="center")
+        return Picture("near", title, words, drawn.svg(), "series.flips")
 
 
 def _timeline(line: Timeline) -> Picture:
@@ -182,26 +189,22 @@ def _timeline(line: Timeline) -> Picture:
         f"validation tokens, {number(early)} of them before the first commit."
     )
     title = "Reads, commits and updates, in order"
-    canvas = Canvas("timeline", title, words)
     spans = [*line.reads, *line.commits]
     begin = min([each[0] for each in spans] + [each[0] for each in line.updates])
     end = max([each[1] for each in spans] + [each[1] for each in line.updates])
-    x = canvas.x(begin, max(end, begin + 1))
-    lane = 22
-    y = Scale(0, line.positions, HEIGHT - BOTTOM - lane, TOP)
-    canvas.axes(x, None, "order of events")
-    canvas.text(2, 10, "stream position", "axis", "start")
-    canvas.legend(("read", "reads"), ("good", "commits"), ("update", "updates"))
-    for value in y.ticks():
-        canvas.line(LEFT, y(value), WIDTH - RIGHT, y(value), "grid")
-        canvas.text(LEFT - 5, y(value) + 4, number(value), "tick", "end")
-    for kind, group in (("read", line.reads), ("good", line.commits)):
-        for since, until, low, high, _ in group:
-            canvas.rect(x(since), y(high), x(until) - x(since), y(low) - y(high), kind)
-    for since, until, _ in line.updates:
-        canvas.rect(x(since), HEIGHT - BOTTOM - 14, x(until) - x(since), 12, "update")
-    canvas.text(0, HEIGHT - BOTTOM - 4, "updates", "tick", "start")
-    return Picture("timeline", title, words, canvas.svg(), "series.timeline")
+    lane = line.positions / 12
+    with drawing("timeline", title, words, "order of events", "stream position") as drawn:
+        drawn.span((begin, end), (-1.5 * lane, line.positions))
+        drawn.ticks()
+        for kind, name, group in (("read", "reads", line.reads), ("good", "commits", line.commits)):
+            drawn.bars([each[:4] for each in group], kind, name)
+        drawn.bars(
+            [(since, until, -1.3 * lane, -0.3 * lane) for since, until, _ in line.updates],
+            "update",
+            "updates",
+        )
+        drawn.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, columnspacing=0.7, handlelength=0.8)
+        return Picture("timeline", title, words, drawn.svg(), "series.timeline")
 
 
 def _seeds(report: Report, logged: Sequence[LoggedBpb]) -> Picture:
@@ -225,31 +228,26 @@ def _seeds(report: Report, logged: Sequence[LoggedBpb]) -> Picture:
         + f". {' '.join(told)}"
     )
     title = "Seeds, and how far from the frontier they are"
-    canvas = Canvas("seeds", title, words)
     values = [each.val_bpb for each in logged] + [value for _, value, _ in marks]
     room = (max(values) - min(values)) * 0.08 or 1e-4
-    x = canvas.x(min(values) - room, max(values) + room)
-    canvas.axes(x, None, "bits per byte")
-    for index, (name, value, kind) in enumerate(marks):
-        height = TOP + 14 + 18 * index
-        canvas.line(x(value), height - 8, x(value), HEIGHT - BOTTOM, f"mark {kind}")
-        right = x(value) < (LEFT + WIDTH) / 2
-        canvas.text(x(value) + (4 if right else -4), height, name, "note", "start" if right else "end")
-    for index, each in enumerate(logged):
-        height = HEIGHT - BOTTOM - 20 - 16 * (index % 5)
-        canvas.circle(x(each.val_bpb), height, 4.5, "seed")
-        if each.seed is not None:
-            right = x(each.val_bpb) < WIDTH - 90 and not any(
-                0 <= x(value) - x(each.val_bpb) < LABEL_WIDTH for _, value, _ in marks
-            )
-            canvas.text(
-                x(each.val_bpb) + (8 if right else -8),
-                height + 4,
-                f"{each.seed}",
-                "note",
-                "start" if right else "end",
-            )
-    return Picture("seeds", title, words, canvas.svg(), "bpb")
+    middle = (max(values) + min(values)) / 2
+    rows = len(logged)
+    with drawing("seeds", title, words, "bits per byte") as drawn:
+        drawn.ticks()
+        named = [
+            f"seed {each.seed}" if each.seed is not None and abs(each.seed) < LARGEST_SEED else ""
+            for each in logged
+        ]
+        drawn.axes.set_yticks(range(rows), named if rows <= NAMED_ROWS else [""] * rows)
+        step = max(rows, 4) / 7
+        drawn.span((min(values) - room, max(values) + room), (-0.7, rows - 0.5 + step * len(marks)))
+        for index, (name, value, kind) in enumerate(marks):
+            height = rows - 0.3 + step * (len(marks) - 1 - index)
+            drawn.line([(value, -0.7), (value, height + step / 2)], f"mark {kind}")
+            right = value < middle
+            drawn.note(name, (value, height), (4 if right else -4, 0), ha="left" if right else "right")
+        drawn.dots([(each.val_bpb, row) for row, each in enumerate(logged)], "seed")
+        return Picture("seeds", title, words, drawn.svg(), "bpb")
 
 
 def _reach(report: Report) -> list[tuple[str, float, str]]:

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 
 import pytest
@@ -130,13 +131,18 @@ def test_what_a_submission_wrote_stays_text() -> None:
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x1b]", page.text)
 
 
+@cache
+def plain_page() -> Page:
+    return Page(render_html(evil_report("x")))
+
+
 hostile = st.text(st.characters() | st.sampled_from("<>&\"'`/{}%\u202e\u2028\n"), max_size=30)
 
 
 @settings(max_examples=25, deadline=None)
 @given(hostile)
 def test_no_text_adds_an_element_or_an_attribute(text: str) -> None:
-    plain, page = Page(render_html(evil_report("x"))), Page(render_html(evil_report(text)))
+    plain, page = plain_page(), Page(render_html(evil_report(text)))
     kinds = {(tag, name) for tag, name, _ in page.attributes}
     assert kinds <= {(tag, name) for tag, name, _ in plain.attributes}
     assert page.tags.keys() <= plain.tags.keys() | {"code"}
@@ -194,8 +200,9 @@ def test_a_legal_flip_is_said_to_leave_its_side_empty() -> None:
     )
     made = pictures(samples.report(series=Series((flip,))))
     assert made[0].words.startswith("No scores moved that had been committed before")
-    assert 'class="bad"' not in made[0].svg
+    assert 'class="bad' not in made[0].svg
     assert 'class="dots bad"' not in made[1].svg
+    assert 'class="bad shade' in pictures(samples.drawn())[0].svg
 
 
 def test_without_a_run_only_the_seeds_are_drawn() -> None:
@@ -207,3 +214,16 @@ def test_evidence_that_was_edited_does_not_break_the_seeds() -> None:
     for reach in ({"written": "x", "practice": None}, [1], {"written": float("inf")}, 7):
         finding = samples.finding("S1-seeds", "t", State.PASS, "m", reach=reach)
         assert "seeds" in [each.slug for each in pictures(samples.report(finding))]
+
+
+@pytest.mark.parametrize("value", [1e30, -1e300, 1.7e308, float("inf"), float("nan"), 0.0, None])
+def test_numbers_of_any_size_are_drawn_or_left_out(value: float | None) -> None:
+    made = samples.drawn().series
+    assert made is not None
+    flip, gain = made.flips[0], made.gains[0]
+    edited = Series(
+        (replace(flip, near_nats=(value,) * len(flip.near_nats)),),
+        (replace(gain, gain_bits=(value,) * len(gain.gain_bits)),),
+    )
+    slugs = [each.slug for each in pictures(samples.report(series=edited))]
+    assert slugs == ["influence", "gain", "near", "seeds"]
