@@ -61,8 +61,11 @@ def _read_claim(folder: Folder) -> ClaimFile:
             f"no {_CLAIM_NAME} in the folder; expected one with val_bpb, bytes_total, name, author, date"
         )
         return ClaimFile(Claim(), Track.UNKNOWN, (Problem("no-json", message, Where(".")),))
-    read = [_claim_at(folder, path) for path in paths]
-    return next((each for each in read if each.claim.val_bpb is not None), read[0])
+    first = _claim_at(folder, paths[0])
+    if first.claim.val_bpb is not None:
+        return first
+    others = (_claim_at(folder, path) for path in paths[1:])
+    return next((each for each in others if each.claim.val_bpb is not None), first)
 
 
 def _claim_at(folder: Folder, path: str) -> ClaimFile:

@@ -31,11 +31,8 @@ class Block(np.ndarray):
     """A Triton block or scalar."""
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs and _of_one_float(inputs):
-            # Most of a kernel's work is this, on a row at a time.
-            return block(ufunc(*(e.view(np.ndarray) if type(e) is Block else e for e in inputs)))
         plain = [each.view(np.ndarray) if isinstance(each, Block) else each for each in inputs]
-        if method == "__call__" and ufunc.nin == 2:
+        if method == "__call__" and ufunc.nin == 2 and not _of_one_float(inputs):
             plain = _promoted(plain, ufunc)
         kwargs.pop("out", None)  # Triton has no in-place operations: `a += b` binds a new value.
         return block(getattr(ufunc, method)(*plain, **kwargs))
